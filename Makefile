@@ -1,0 +1,41 @@
+# Every target works as the first command on a fresh clone: it makes .venv from requirements.lock first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export JUPYTER_PREFER_ENV_PATH := 1
+
+.PHONY: lab course test quick lint format lock clean
+
+lab: $(VENV)/installed
+	$(BIN)/course lab
+
+course: $(VENV)/installed
+	$(BIN)/course run --all --profile cpu
+
+test: lint
+	$(BIN)/pytest
+	COURSE_PROFILE=smoke COURSE_DATA_DIR=$(CURDIR)/runs/nbval $(BIN)/pytest --nbval-lax --nbval-current-env notebooks
+
+quick: $(VENV)/installed
+	$(BIN)/pytest -m "not slow"
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
+	$(BIN)/codespell
+	$(BIN)/course lint
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/nbstripout --keep-id notebooks/*.ipynb
+
+lock:
+	$(PYTHON) tools/make_venv.py lock
+
+clean:
+	rm -rf $(VENV) runs
+
+$(VENV)/installed: pyproject.toml requirements.lock tools/make_venv.py
+	@$(PYTHON) tools/make_venv.py $(VENV)

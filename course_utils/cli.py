@@ -1,0 +1,178 @@
+"""The command `course`: each command is a thin call into the package.
+
+Exit status: 0 done, 1 something failed (a lesson, a lint rule, a corrupted asset), 2 wrong use.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from course_utils.errors import CourseError
+
+app = typer.Typer(
+    help="A deep-learning course for one 12 GB graphics card.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+assets_app = typer.Typer(help="The data sets and models of the course.", no_args_is_help=True)
+app.add_typer(assets_app, name="assets")
+
+Lessons = Annotated[list[str] | None, typer.Argument(help="week01, 01 or a notebook's file.", show_default=False)]
+Names = Annotated[
+    list[str] | None, typer.Argument(help="Names of assets; all of them if left out.", show_default=False)
+]
+
+
+def main():
+    """Run the command line; a CourseError becomes one sentence and exit status 2."""
+    try:
+        app(prog_name="course")
+    except CourseError as error:
+        print(f"course: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.command(epilog="Example: course lab")
+def lab():
+    """Open JupyterLab in the notebooks' folder."""
+    from course_utils.learn.paths import project_dir
+
+    os.chdir(project_dir() / "notebooks")
+    os.execv(sys.executable, [sys.executable, "-m", "jupyter", "lab"])
+
+
+@app.command("list", epilog="Example: course list")
+def list_lessons():
+    """Show every lesson with its title, minutes and what it needs."""
+    from course_utils.learn import catalog, passport
+
+    rows = []
+    for lesson in catalog.lessons():
+        papers = passport.read(lesson.path)
+        rows.append((lesson.id, papers.title, f"{papers.minutes}", "GPU or CPU" if papers.gpu else "CPU"))
+    _table(("lesson", "title", "minutes", "runs on"), rows)
+
+
+@app.command(epilog="Example: course run week01 --profile smoke -p SEED=3")
+def run(
+    lessons: Lessons = None,
+    all: Annotated[bool, typer.Option("--all", help="Every lesson of the course.")] = False,
+    profile: Annotated[str | None, typer.Option(help="smoke, cpu, gpu12, gpu16, gpu24; auto by default.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Notebooks at a time; one per core by default.")] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="Set a name of the parameters cell.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Deadline for each whole notebook, in seconds.")] = 900,
+    report: Annotated[Path | None, typer.Option(help="Folder of the report; runs/<time> by default.")] = None,
+):
+    """Run lessons headless and write executed copies, report.html, junit.xml and report.json."""
+    from course_utils.run.course import run_course
+    from course_utils.run.notebook import parse_parameters
+
+    done = run_course(
+        _chosen(lessons, all),
+        profile=profile,
+        parameters=parse_parameters(parameter or []),
+        jobs=jobs,
+        timeout_seconds=timeout,
+        report_dir=report,
+    )
+    raise typer.Exit({"passed": 0, "stopped": 130}.get(done.status, 1))
+
+
+@app.command(epilog="Example: course lint week01")
+def lint(lessons: Lessons = None):
+    """Check lessons against the lesson contract without running them."""
+    from course_utils.run.validate import lint as lint_notebook
+
+    broken = 0
+    for lesson in _chosen(lessons, not lessons):
+        for problem in lint_notebook(lesson.path):
+            broken += 1
+            where = f"cell {problem.cell}" if problem.cell else "notebook"
+            print(f"{lesson.path.name}: {where}: {problem.rule}: {problem.text}")
+    print(f"{broken} problems" if broken else "The lessons keep their contract.")
+    raise typer.Exit(1 if broken else 0)
+
+
+@app.command(epilog="Example: course progress")
+def progress():
+    """Show how far you are: every exercise you have tried."""
+    from course_utils.learn.progress import table
+
+    rows = table()
+    if not rows:
+        print("Nothing yet. Open a lesson with `course lab` and run a check cell.")
+        return
+    columns = ("lesson", "exercise", "latest", "best", "points", "attempts", "when")
+    _table(columns, [[str(getattr(row, column)) for column in columns] for row in rows])
+
+
+@app.command(epilog="Example: course doctor --json")
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False):
+    """Show what this machine has and whether the course can use it."""
+    from course_utils.gpu import device
+
+    machine = device.look()
+    if as_json:
+        import json
+
+        print(json.dumps(device.as_dict(machine), indent=1))
+    else:
+        device.show(machine)
+    raise typer.Exit(0 if machine.healthy else 2)
+
+
+@assets_app.command("list", epilog="Example: course assets list")
+def assets_list():
+    """Show every asset with its size, licence and whether it is here."""
+    from course_utils.gpu.device import show_bytes
+    from course_utils.learn import assets
+
+    rows = [(one.name, one.title, show_bytes(one.size_bytes), one.state, one.licence) for one in assets.listing()]
+    _table(("asset", "title", "size", "state", "licence"), rows)
+
+
+@assets_app.command("fetch", epilog="Example: course assets fetch ames")
+def assets_fetch(names: Names = None, force: Annotated[bool, typer.Option(help="Replace a cached copy.")] = False):
+    """Bring assets into the cache, checked against their sha256."""
+    from course_utils.learn import assets
+
+    for name in names or assets.ASSETS:
+        print(f"{name}: {assets.fetch(name, force=force)}")
+
+
+@assets_app.command("verify", epilog="Example: course assets verify")
+def assets_verify(names: Names = None):
+    """Read every byte of the assets that are here and compare the sha256."""
+    from course_utils.learn import assets
+
+    states = assets.verify(names)
+    for asset, state in states:
+        print(f"{asset.name}: {state}")
+    raise typer.Exit(1 if any(state in ("corrupted", "missing") for _, state in states) else 0)
+
+
+def _chosen(names, everything):
+    from course_utils.learn import catalog
+
+    if bool(names) == bool(everything):
+        raise CourseError("Name the lessons, for example `course run week01`, or give --all, but not both.")
+    return catalog.lessons() if everything else [catalog.resolve(name) for name in names]
+
+
+def _table(columns, rows):
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

@@ -1,0 +1,200 @@
+"""What a run found, as data and as `report.json`, `junit.xml` and `report.html`."""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from platform import python_version
+from xml.etree import ElementTree
+
+from course_utils.learn.paths import write_atomically
+
+FAILURES = ("failed", "timeout", "crashed")
+UNFINISHED = ("stopped", "not run", "running")
+_PACKAGES = ("course-utils", "torch", "numpy", "pandas", "scikit-learn", "matplotlib", "papermill", "ipykernel")
+_ESCAPE_SEQUENCES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True)
+class Error:
+    """Where and why a lesson did not pass.
+
+    `cell` counts the lesson's code cells from 1, as JupyterLab's `In [n]` does in a fresh run;
+    `prompt` is that number in the executed copy, one more where parameters were given. They and
+    `line`, the cell's first line, are None where no cell had begun.
+    """
+
+    cell: int | None
+    prompt: int | None
+    line: str | None
+    source: str | None
+    name: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One lesson of a run; `checks` counts the exercises, `warnings` are sentences, `copy` the executed notebook."""
+
+    lesson: str
+    title: str
+    notebook: str
+    status: str = "not run"
+    checks: dict | None = None
+    metrics: dict | None = None
+    seconds: float | None = None
+    peak_bytes: int | None = None
+    profile: str | None = None
+    copy: str | None = None
+    warnings: tuple[str, ...] = ()
+    error: Error | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole run; `folder` holds its files. `status` is passed, failed, stopped, or running while it runs."""
+
+    folder: Path
+    status: str
+    started: str
+    seconds: float
+    profile: str
+    parameters: dict
+    jobs: int
+    timeout_seconds: float
+    containment: dict
+    versions: dict
+    lessons: tuple[Row, ...]
+
+    @property
+    def exit_status(self):
+        """What the command line ends with: 0 passed, 1 failed, 130 stopped."""
+        return {"passed": 0, "stopped": 130}.get(self.status, 1)
+
+    @property
+    def failures(self):
+        """The rows that failed."""
+        return [row for row in self.lessons if row.status in FAILURES]
+
+    def as_dict(self):
+        """The content of `report.json`; `schema` changes when the meaning of a field does."""
+        return {"schema": 1, **{name: value for name, value in asdict(self).items() if name != "folder"}}
+
+
+def clean(text):
+    """Text without terminal colours and without characters that XML forbids."""
+    return _NOT_IN_XML.sub("", _ESCAPE_SEQUENCES.sub("", str(text)))
+
+
+def make_row(notebook, asked_profile, outcome, copy):
+    """The `Row` of an `Outcome`."""
+    receipt = outcome.receipt or {}
+    return Row(
+        lesson=notebook.lesson,
+        title=notebook.title,
+        notebook=notebook.path.name,
+        status=outcome.status,
+        checks=_count(receipt.get("checks")),
+        metrics=receipt.get("metrics"),
+        seconds=outcome.seconds,
+        peak_bytes=outcome.peak_bytes,
+        profile=receipt.get("profile", asked_profile),
+        copy=copy.name if copy.exists() else None,
+        warnings=tuple(_outside(receipt.get("metrics") or {})),
+        error=_error(outcome.error),
+    )
+
+
+def _error(found):
+    if found is None:
+        return None
+    source = clean(found["source"]) if found["source"] else None
+    line = next((line.strip() for line in source.splitlines() if line.strip()), None) if source else None
+    return Error(found["cell"], found["prompt"], line, source, clean(found["name"]), clean(found["message"]))
+
+
+def _count(checks):
+    if checks is None:
+        return None
+    statuses = [check["status"] for check in checks]
+    return {
+        "total": len(statuses),
+        "passed": statuses.count("passed"),
+        "not_yet": statuses.count("not yet"),
+        "blank": statuses.count("not attempted"),
+    }
+
+
+def _outside(metrics):
+    for name, metric in metrics.items():
+        low, high = metric.get("low"), metric.get("high")
+        if low is not None and high is not None and not low <= metric["value"] <= high:
+            yield f"{name} is {metric['value']:.4g}, outside its band {low:.4g} to {high:.4g}"
+
+
+def versions():
+    """Versions of Python and the packages that decide a result, read without importing any."""
+    return {"python": python_version()} | {name: _version(name) for name in _PACKAGES}
+
+
+def _version(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def now():
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def write_json(report):
+    """Write `report.json`."""
+    write_atomically(report.folder / "report.json", json.dumps(report.as_dict(), indent=1) + "\n")
+
+
+def write(report):
+    """Write all three files of a finished run."""
+    from course_utils.run.page import render
+
+    write_json(report)
+    write_atomically(report.folder / "junit.xml", junit(report))
+    write_atomically(report.folder / "report.html", render(report).encode(errors="replace"))
+
+
+def junit(report):
+    """The run in JUnit's XML: a wrong result is a failure, a crash or timeout an error, an unfinished one skipped."""
+    suites = ElementTree.Element("testsuites")
+    suite = ElementTree.SubElement(suites, "testsuite", _totals(report))
+    for row in report.lessons:
+        seconds = f"{row.seconds or 0:.2f}"
+        case = ElementTree.SubElement(suite, "testcase", classname="course", name=clean(row.lesson), time=seconds)
+        _add_result(case, row)
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True)
+
+
+def _totals(report):
+    statuses = [row.status for row in report.lessons]
+    return {
+        "name": "course",
+        "tests": str(len(statuses)),
+        "failures": str(statuses.count("failed")),
+        "errors": str(statuses.count("timeout") + statuses.count("crashed")),
+        "skipped": str(sum(status in UNFINISHED for status in statuses)),
+        "time": f"{report.seconds:.2f}",
+        "timestamp": report.started,
+    }
+
+
+def _add_result(case, row):
+    if row.status in UNFINISHED:
+        ElementTree.SubElement(case, "skipped", message=row.status)
+    if row.status in FAILURES:
+        kind = "failure" if row.status == "failed" else "error"
+        found = ElementTree.SubElement(case, kind, type=row.error.name, message=row.error.message)
+        found.text = f"cell {row.error.cell}\n{row.error.source or ''}"

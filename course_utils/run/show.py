@@ -1,0 +1,97 @@
+"""What a run prints: a line as a notebook starts and ends, four lines for a failure, a table at the end."""
+
+_LONGEST = 160
+_STYLES = {"passed": "green", "failed": "bold red", "timeout": "bold red", "crashed": "bold red"}
+
+
+def started(console, lesson, number, total):
+    """One line as a notebook starts."""
+    _line(console, f"{lesson}  started ({number} of {total})", "dim")
+
+
+def ended(console, row):
+    """One line as a notebook ends."""
+    _line(console, f"{row.lesson}  {row.status} after {seconds_text(row)}", _STYLES.get(row.status, "yellow"))
+
+
+def finished(console, report):
+    """The failures, four lines each, then the table, and where the report lies."""
+    for row in report.failures:
+        console.print()
+        for line in failure_lines(row):
+            _line(console, line, "red")
+    console.print()
+    console.print(table(report))
+    for row in report.lessons:
+        for warning in row.warnings:
+            _line(console, f"{row.lesson}: {warning}", "yellow")
+    if report.containment["kind"] != "namespace":
+        _line(console, report.containment["guarantee"], "yellow")
+    _line(console, f"Report: {report.folder / 'report.html'}")
+
+
+def failure_lines(row):
+    """Lesson, cell number, the cell's first line, the error: exactly four lines."""
+    error = row.error
+    return (
+        f"{row.lesson} {row.status}",
+        f"cell {error.cell if error.cell is not None else 'n/a'}",
+        one_line(error.line or "n/a"),
+        one_line(f"{error.name}: {error.message}"),
+    )
+
+
+def one_line(text):
+    """Text on one line, cut where it is longer than a reader wants."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _LONGEST else flat[: _LONGEST - 1] + "…"
+
+
+def table(report):
+    """The run as a rich table."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table("lesson", "result", "checks")
+    grid.add_column("seconds", justify="right")
+    grid.add_column("peak memory", justify="right")
+    for row in report.lessons:
+        result = Text(result_text(row), style=_STYLES.get(row.status, "yellow"))
+        grid.add_row(Text(row.lesson), result, checks_text(row), seconds_text(row, unit=""), peak_text(row))
+    return grid
+
+
+def result_text(row):
+    """The status, and how many metrics lie outside their bands."""
+    count = len(row.warnings)
+    if not count:
+        return row.status
+    return f"{row.status}, {count} {'metric' if count == 1 else 'metrics'} outside {'its band' if count == 1 else 'their bands'}"
+
+
+def checks_text(row):
+    """The exercises in words; a headless run normally leaves them all blank."""
+    if row.checks is None:
+        return "n/a"
+    if not row.checks["total"]:
+        return "no exercises"
+    names = (("passed", "passed"), ("not_yet", "not yet"), ("blank", "left blank"))
+    return ", ".join(f"{row.checks[key]} {words}" for key, words in names if row.checks[key])
+
+
+def seconds_text(row, unit=" s"):
+    """The wall time, or n/a."""
+    return "n/a" if row.seconds is None else f"{row.seconds:.1f}{unit}"
+
+
+def peak_text(row):
+    """Peak resident memory of the largest process, or n/a."""
+    if row.peak_bytes is None:
+        return "n/a"
+    mib = row.peak_bytes / 1024**2
+    return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:.2f} GiB"
+
+
+def _line(console, text, style=None):
+    # soft_wrap: a line in a log stays one line, whatever the width of the terminal.
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,29 @@
+"""Lint a lesson: every rule of the contract, without running a cell."""
+
+from course_utils.run import contract, form
+from course_utils.run.cells import load
+
+RULES = (
+    contract.has_passport,
+    contract.has_hook,
+    contract.has_predictions,
+    contract.has_exercises,
+    contract.has_vram_lab,
+    contract.breaks_something,
+    contract.has_recap,
+    contract.has_receipt,
+    form.has_measured_prose,
+    form.has_short_cells,
+    form.has_figures,
+    form.has_clean_code,
+    form.has_only_kept_outputs,
+)
+
+
+def lint(path):
+    """All broken rules of the notebook at `path` as `Problem`s, in the order of the rules.
+
+    Raises CourseError where the file is no notebook.
+    """
+    notebook = load(path)
+    return [problem for rule in RULES for problem in rule(notebook)]

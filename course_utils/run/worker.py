@@ -1,0 +1,201 @@
+"""The process that runs one notebook: `python -m course_utils.run.worker FOLDER`.
+
+`FOLDER/job.json` says what to run. The worker keeps `FOLDER/cell.json` at the cell that runs
+and leaves `FOLDER/result.json`. Its stdin is a lifeline: the word "stop", or the end of the
+stream because the runner died, ends it.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from course_utils.run.notebook import tags
+
+_START_SECONDS = 120  # a kernel's start on a loaded machine; the runner holds the real deadline
+
+
+@dataclass
+class Progress:
+    """The notebook as far as it got, and its copy on disk."""
+
+    folder: Path
+    copy: Path
+    manager: object = None
+    notebook: object = None
+    index: int | None = None
+    where: dict = field(default_factory=lambda: {"cell": None, "prompt": None, "source": None})
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self, notebook):
+        """Remember the notebook that papermill fills."""
+        self.notebook = notebook
+        self.save()
+
+    def enter(self, cell, cell_index):
+        """Note, before a code cell runs, which it is."""
+        self.index, self.where = cell_index, place(self.notebook.cells, cell_index)
+        _replace(self.folder / "cell.json", json.dumps(self.where))
+
+    def save(self, **_):
+        """Write the copy whole: a kill leaves the version before."""
+        import nbformat
+
+        with self.lock:
+            _replace(self.copy, nbformat.writes(self.notebook))
+
+
+def place(cells, index):
+    """Where a cell is: `cell` counts the lesson's code cells as JupyterLab's `In [n]` does, `prompt` the copy's.
+
+    They differ by one after parameters were injected.
+    """
+    ran = [one for one in cells[: index + 1] if one.cell_type == "code" and one.source.strip()]
+    own = [one for one in ran if "injected-parameters" not in tags(one)]
+    return {"cell": len(own), "prompt": len(ran), "source": cells[index].source}
+
+
+def main(folder):
+    """Run the job in `folder` to its end; the exit status says nothing, `result.json` does."""
+    job = json.loads((folder / "job.json").read_text())
+    progress = Progress(folder, Path(job["copy"]))
+    threading.Thread(target=_hold_lifeline, args=(progress,), daemon=True).start()
+    result = _execute(job, progress)
+    _replace(folder / "result.json", json.dumps(result))
+
+
+def _hold_lifeline(progress):
+    word = os.read(0, 16)
+    if word:  # the runner asks for an end, and still wants the copy
+        _save_if_possible(progress)
+        _reap_kernel(progress.manager)
+    else:
+        shutil.rmtree(progress.folder, ignore_errors=True)
+    os._exit(1)
+
+
+def _reap_kernel(manager):
+    # Its peak memory counts for the runner only if this process has waited for it.
+    kernel = manager and manager.provisioner and manager.provisioner.process
+    if kernel:
+        kernel.kill()
+        kernel.wait()
+
+
+def _save_if_possible(progress):
+    try:
+        progress.save()
+    except Exception:  # the other thread may be changing it at this moment; the last copy stays
+        return
+
+
+def _execute(job, progress):
+    _skip_slow_import()
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    manager = progress.manager = _kernel_manager(progress.folder)
+    try:
+        _papermill(job, progress, manager)
+        return _silent_stop(progress)
+    except PapermillExecutionError as error:
+        return _result("failed", progress, error.ename, error.evalue)
+    except DeadKernelError:
+        return _result("crashed", progress, "DeadKernelError", _cause(manager.provisioner))
+    except OSError as error:  # a cell's own OSError arrives as PapermillExecutionError
+        return _result("unwritable", progress, type(error).__name__, error.strerror or str(error))
+    except Exception as error:
+        return _result("crashed", progress, type(error).__name__, str(error))
+    finally:
+        _finish(progress, manager)
+
+
+def _skip_slow_import():
+    # jsonschema loads this if it is there, to check IRIs that notebooks do not have. It builds
+    # a grammar on import, a second on a laptop: half of a worker's start.
+    sys.modules["rfc3987_syntax"] = None
+
+
+def _kernel_manager(folder):
+    """A kernel of this very Python, whose channels are Unix sockets in `folder`: no two kernels can meet."""
+    from jupyter_client import AsyncKernelManager
+
+    return AsyncKernelManager(kernel_name="python3", transport="ipc", connection_file=str(folder / "k.json"))
+
+
+def _papermill(job, progress, manager):
+    from papermill import execute_notebook
+
+    execute_notebook(
+        job["notebook"].replace("{", "{{").replace("}", "}}"),  # papermill formats paths
+        None,  # its own writing is not atomic and saves twice a cell
+        parameters=job["parameters"],
+        kernel_name="python3",
+        language="python",
+        cwd=os.path.dirname(job["notebook"]),
+        progress_bar=False,
+        start_timeout=_START_SECONDS,
+        km=manager,
+        iopub_timeout=60,  # the default 4 s fails on a loaded machine
+        on_notebook_start=progress.begin,
+        on_cell_execute=progress.enter,
+        on_cell_executed=progress.save,
+    )
+
+
+def _result(status, progress, name, message):
+    return {"status": status, "error": {**progress.where, "name": name, "message": message}}
+
+
+def _silent_stop(progress):
+    """`sys.exit()` ends a notebook early, and papermill takes it for success."""
+    if progress.notebook.metadata.papermill.get("exception"):
+        return _result("failed", progress, "SystemExit", "the cell ended the notebook before its last cell")
+    return {"status": "passed", "error": None}
+
+
+def _cause(provisioner):
+    code = provisioner.process.poll() if provisioner and provisioner.process else None
+    if code is None:
+        return "the kernel died"
+    if code >= 0:
+        return f"the kernel exited by itself with status {code}"
+    name = signal.Signals(-code).name
+    hint = ", often a sign of too little memory" if code == -signal.SIGKILL else ""
+    return f"the kernel was killed by {name}{hint}"
+
+
+def _finish(progress, manager):
+    from jupyter_core.utils import run_sync
+
+    if progress.notebook is not None:
+        _tidy(progress)
+        _save_if_possible(progress)
+    if manager.has_kernel:
+        run_sync(manager.shutdown_kernel)()
+
+
+def _tidy(progress):
+    """Undo what papermill adds to a failed notebook: two cells that shift the others, and "completed" where none ran."""
+    from papermill.execute import remove_error_markers
+
+    for index, cell in enumerate(remove_error_markers(progress.notebook).cells):
+        if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
+            cell.metadata.papermill["status"] = "failed" if index == progress.index else "pending"
+
+
+def _replace(path, text):
+    # Not paths.write_atomically: its fsync guards against a power cut, which after every cell
+    # costs more than the cell.
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
+    os._exit(0)  # the lifeline's thread still waits on stdin

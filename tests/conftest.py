@@ -1,0 +1,29 @@
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory, monkeypatch):
+    """No test writes into the user's real progress or cache."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("COURSE_DATA_DIR", str(home / "data"))
+    monkeypatch.setenv("COURSE_CACHE_DIR", str(home / "cache"))
+    monkeypatch.delenv("COURSE_PROFILE", raising=False)
+    monkeypatch.delenv("COURSE_OFFLINE", raising=False)
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """The exercises of tests/made_up, by the part of their id after the dot, as if the course had a week 99."""
+    import sys
+    from pathlib import Path
+
+    import course_utils.exercises
+    from course_utils.learn import handout
+    from course_utils.learn.catalog import exercises_of
+
+    folder = str(Path(__file__).parent / "made_up")
+    monkeypatch.setattr(course_utils.exercises, "__path__", [*course_utils.exercises.__path__, folder])
+    monkeypatch.delitem(sys.modules, "course_utils.exercises.week99", raising=False)
+    monkeypatch.setattr(handout, "_functions", {})
+    monkeypatch.setattr(handout, "_values", {})
+    return {id.partition(".")[2]: one for id, one in exercises_of("week99").items()}
