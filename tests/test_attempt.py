@@ -1,4 +1,6 @@
+# ruff: noqa: E722, SIM105 (learners write `except: pass`; here it must be stopped)
 import asyncio
+import hashlib
 import os
 import random
 import signal
@@ -35,7 +37,7 @@ def swallow_all_while_asleep(values, scale=1.0):
     while True:
         try:
             time.sleep(30)
-        except:  # noqa: E722
+        except:
             pass
 
 
@@ -44,9 +46,9 @@ def swallow_all_twice(values, scale=1.0):
         try:
             try:
                 time.sleep(30)
-            except:  # noqa: E722
+            except:
                 pass
-        except:  # noqa: E722
+        except:
             pass
 
 
@@ -54,10 +56,10 @@ def swallow_all_and_go_on(values, scale=1.0):
     while True:
         try:
             time.sleep(30)
-        except:  # noqa: E722
+        except:
             values = values + 1
         finally:
-            scale = 2.0
+            values = values - 1
 
 
 def fork_off_coroutine(values, scale=1.0):
@@ -78,7 +80,6 @@ def fork_off_coroutine(values, scale=1.0):
         swallow_all_and_go_on,
         fork_off_coroutine,
         lambda values, scale=1.0: [None for _ in iter(int, 1)],
-        lambda values, scale=1.0: sum(iter(int, 1)),
     ],
 )
 def test_an_endless_attempt_is_stopped(made_up, endless):
@@ -121,13 +122,10 @@ def test_an_alarm_of_somebody_else_still_rings():
 def test_native_code_that_holds_on_is_named_while_it_runs_and_afterwards(made_up, monkeypatch, capsys):
     monkeypatch.setattr("course_utils.learn.attempt.GRACE_SECONDS", 0.2)
 
-    def factorise(values, scale=1.0):
-        big, start = np.random.default_rng(0).normal(size=(1200, 1200)), time.monotonic()
-        while time.monotonic() - start < 0.25:  # so that a fast machine, too, is in the call when time is up
-            pass
-        return np.linalg.svd(big)
+    def derive(values, scale=1.0):
+        return hashlib.pbkdf2_hmac("sha256", b"", b"", 4_000_000)  # a second or two without a look at signals
 
-    verdict = examine(made_up["total"], factorise, limit=LIMIT_SECONDS)
+    verdict = examine(made_up["total"], derive, limit=LIMIT_SECONDS)
     assert "native code could not be interrupted until it returned" in verdict.message
     assert "choose Kernel → Restart" in capsys.readouterr().out
 
@@ -189,7 +187,7 @@ def test_a_list_that_an_attempt_keeps_filling_is_noted_as_it_was(made_up):
 
 
 def test_the_public_cases_depend_on_the_id_alone(made_up):
-    assert public_seed("week99.total") == 4526263055060894398
+    assert f"{public_seed('week99.total'):016x}" == hashlib.sha256(b"week99.total").hexdigest()[:16]
     first, again = (cases_of(made_up["total"])[1].args[0] for _ in range(2))
     assert (first == again).all()
     assert (first != cases_of(made_up["total"], seed=1)[1].args[0]).any()

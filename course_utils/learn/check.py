@@ -11,7 +11,7 @@ from course_utils.learn.verdict_html import note_html, verdict_html, verdict_tex
 _notices = set()  # sentences that are shown once in a session
 
 
-def check(id, attempt=...):
+def check(id=None, attempt=...):
     """Show the verdict on an answer; return it when it passed, else the course's solution.
 
     Never raises: what is wrong with the call itself, or with the check, is shown as a sentence.

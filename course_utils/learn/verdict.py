@@ -75,7 +75,9 @@ def _not_yet(exercise, answers, expected, cases, failing):
     mine, case = answers[failing], cases[failing]
     mistake = _known_mistake(exercise, answers, cases)
     across = "" if mistake else _in_all_cases(exercise, answers, expected)
-    case_matters = not mine.problem or any(answer.problem != mine.problem for answer in answers)
+    case_matters = (
+        len(answers) < len(cases) or any(answer.problem != mine.problem for answer in answers) or not mine.problem
+    )
     return Verdict(
         exercise.id,
         INTERRUPTED if mine.interrupted else NOT_YET,
