@@ -45,6 +45,8 @@ def lab():
     from course_utils.learn.paths import project_dir
 
     os.chdir(project_dir() / "notebooks")
+    # OpenMP threads that spin while they wait starve one another on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.execv(sys.executable, [sys.executable, "-m", "jupyter", "lab"])
 
 

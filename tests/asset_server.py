@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Answer:
     """How one request is answered.
 
-    `cut_after` and `stall_after` count bytes of this answer's body; `piece_bytes` sends the
+    `range_shift` begins a part that many bytes from where it was asked for; `cut_after` and `stall_after` count bytes of this answer's body; `piece_bytes` sends the
     body in pieces with a short pause after each.
     """
 
@@ -19,6 +19,7 @@ class Answer:
     etag: str | None = None
     modified: str | None = None
     ranges: bool = True
+    range_shift: int = 0
     length: bool = True
     cut_after: int | None = None
     stall_after: int | None = None
@@ -93,7 +94,7 @@ def first_byte(headers, answer):
     version = headers.get("If-Range")
     if version and version not in (answer.etag, answer.modified):
         return 0
-    return int(wanted.removeprefix("bytes=").rstrip("-"))
+    return int(wanted.removeprefix("bytes=").rstrip("-")) + answer.range_shift
 
 
 def send(handler, server, answer, body):

@@ -289,12 +289,20 @@ def test_a_server_that_ignores_range_is_taken_from_the_start(server):
     assert assets.load(tiny(Url(server.address))) == BODY
 
 
+def test_a_part_that_begins_elsewhere_than_asked_is_not_appended(server):
+    server.answers = [Answer(BODY, cut_after=HALF), Answer(BODY, range_shift=-1000), Answer(BODY)]
+    asset = tiny(Url(server.address))
+    assert assets.load(asset) == BODY
+    assert server.ranges_asked()[1:] == [f"bytes={HALF - HALF % download.CHUNK_BYTES}-", None]
+
+
 @pytest.mark.parametrize("version", [{"etag": '"a"'}, {"modified": "Mon, 01 Jan 2024 00:00:00 GMT"}])
 def test_a_file_that_changed_between_the_parts_comes_anew(server, version):
     server.answers = [Answer(OTHER, cut_after=HALF, **version), Answer(BODY, etag='"b"')]
     assert assets.load(tiny(Url(server.address))) == BODY
     assert server.requests[1]["If-Range"] == next(iter(version.values()))
     assert len(server.requests) == 2
+    assert left_behind(tiny()) == ["tiny.bin"]
 
 
 def test_a_changed_file_of_an_unversioned_server_comes_anew(server):
@@ -469,6 +477,15 @@ def test_a_wheel_with_another_hash_is_not_opened(shelf):
     with pytest.raises(CourseError, match=r"'tiny'.*wheel tiny==1.0: .*wrong sha256"):
         assets.fetch(asset)
     assert left_behind(asset) == []
+
+
+def test_a_source_distribution_is_never_run(shelf, tmp_path):
+    setup = f"open({str(tmp_path / 'ran')!r}, 'w'); from setuptools import setup; setup(name='tiny', version='1.0')"
+    with zipfile.ZipFile(shelf / "tiny-1.0.zip", "w") as archive:
+        archive.writestr("tiny-1.0/setup.py", setup)
+    with pytest.raises(CourseError, match=r"wheel tiny==1.0: No matching distribution"):
+        assets.fetch(tiny(Wheel("tiny==1.0", "0" * 64, "x")))
+    assert not (tmp_path / "ran").exists()
 
 
 def test_every_source_that_failed_is_named_with_its_reason(server, shelf):

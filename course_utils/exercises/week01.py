@@ -44,11 +44,6 @@ def _(y, y_hat):
     return float(np.sqrt(np.mean(y - y_hat) ** 2))
 
 
-@rmse.mistake("You summed the squares and took the root; divide by the number of houses before the root.")
-def _(y, y_hat):
-    return float(np.sqrt(np.sum((y - y_hat) ** 2)))
-
-
 @exercise(
     "week01.least_squares",
     points=2,

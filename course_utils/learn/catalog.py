@@ -46,7 +46,7 @@ def resolve(name, folder=None):
         return _from_file(Path(name))
     known = {lesson.id: lesson for lesson in lessons(folder)}
     wanted = name.lower()
-    for candidate in (wanted, f"week{wanted}", f"week{wanted.zfill(2)}"):
+    for candidate in (wanted, f"week{wanted}", f"week0{wanted}"):
         if candidate in known:
             return known[candidate]
     if not known:

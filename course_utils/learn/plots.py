@@ -4,6 +4,8 @@ import base64
 import io
 from html import escape
 
+from course_utils.errors import CourseError
+
 
 def number(value):
     """A number for reading: thousands separated, four significant digits below a thousand."""
@@ -34,9 +36,12 @@ def against_guess(guess, actual, label, unit="", low=None, high=None):
     """Draw the learner's guess beside what came out.
 
     `low` and `high` bound the axis (default: 0 to the larger of the two, and a margin).
-    A guess of None is said to be missing.
+    A guess of None is said to be missing. Raises CourseError where the guess is no number.
     """
     from matplotlib import pyplot
+
+    if guess is not None and not isinstance(guess, int | float):
+        raise CourseError(f"A guess is a number, not {guess!r}. Write it without unit or quotes, such as guess = 12.5.")
 
     figure, axes = pyplot.subplots(figsize=(7, 1.5))
     bottom, top = _limits(guess, actual, low, high)

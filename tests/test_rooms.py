@@ -1,0 +1,69 @@
+"""Imports go one way: cli → teach → run → learn → gpu, with errors below all."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "course_utils"
+FLOORS = {"errors": 0, "gpu": 1, "learn": 2, "run": 3, "teach": 4, "cli": 5}
+
+
+def imported_rooms(path):
+    """The rooms of course_utils that a file imports, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        modules = []
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules = [f"{node.module}.{alias.name}" for alias in node.names]
+        for module in modules:
+            if module.startswith("course_utils."):
+                yield module.split(".")[1], module
+
+
+def room(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_import_goes_up(path):
+    here = room(path)
+    for there, module in imported_rooms(path):
+        if here == "exercises":
+            assert module.startswith("course_utils.learn.exercise."), f"an exercise module imports {module}"
+        elif here != "__init__":
+            assert there in FLOORS or (here, there) == ("learn", "exercises"), f"{module} is in no room"
+            assert FLOORS.get(there, 2) <= FLOORS[here], f"{path.name} imports {module}, which is above it"
+
+
+def test_the_check_notices_an_arrow_that_goes_up(tmp_path):
+    bad = tmp_path / "bad.py"
+    bad.write_text("def f():\n    from course_utils.run import plan\n")
+    assert list(imported_rooms(bad)) == [("run", "course_utils.run.plan")]
+    assert FLOORS["run"] > FLOORS["learn"]
+
+
+HEAVY = {"torch", "numpy", "pandas", "sklearn", "matplotlib", "IPython", "papermill", "requests", "rich"}
+
+
+@pytest.mark.parametrize("line", ["import course_utils", "import course_utils.learn.check, course_utils.learn.assets"])
+def test_importing_the_course_loads_nothing_heavy(line):
+    command = f"import sys; {line}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True).stdout
+    assert HEAVY.isdisjoint(loaded.split())
+
+
+def test_every_public_name_can_be_had_and_an_unknown_one_lists_them():
+    import course_utils
+
+    assert all(getattr(course_utils, name) is not None for name in course_utils.__all__)
+    with pytest.raises(AttributeError, match="has no 'chek'; it has CourseError, assets, check"):
+        course_utils.chek  # noqa: B018
+
+
+def test_modules_stay_short():
+    long = {path.name: n for path in PACKAGE.rglob("*.py") if (n := len(path.read_text().splitlines())) > 250}
+    assert long == {}
