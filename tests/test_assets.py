@@ -290,10 +290,10 @@ def test_a_server_that_ignores_range_is_taken_from_the_start(server):
 
 
 def test_a_part_that_begins_elsewhere_than_asked_is_not_appended(server):
-    server.answers = [Answer(BODY, cut_after=HALF), Answer(BODY, range_shift=-1000), Answer(BODY)]
+    server.answers = [Answer(BODY, cut_after=HALF), Answer(BODY, range_shift=1000, length=False), Answer(BODY)]
     asset = tiny(Url(server.address))
     assert assets.load(asset) == BODY
-    assert server.ranges_asked()[1:] == [f"bytes={HALF - HALF % download.CHUNK_BYTES}-", None]
+    assert server.ranges_asked()[1:] == [f"bytes={HALF}-", None]
 
 
 @pytest.mark.parametrize("version", [{"etag": '"a"'}, {"modified": "Mon, 01 Jan 2024 00:00:00 GMT"}])
@@ -480,9 +480,10 @@ def test_a_wheel_with_another_hash_is_not_opened(shelf):
 
 
 def test_a_source_distribution_is_never_run(shelf, tmp_path):
-    setup = f"open({str(tmp_path / 'ran')!r}, 'w'); from setuptools import setup; setup(name='tiny', version='1.0')"
+    project = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     with zipfile.ZipFile(shelf / "tiny-1.0.zip", "w") as archive:
-        archive.writestr("tiny-1.0/setup.py", setup)
+        archive.writestr("tiny-1.0/pyproject.toml", project)
+        archive.writestr("tiny-1.0/backend.py", f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
     with pytest.raises(CourseError, match=r"wheel tiny==1.0: No matching distribution"):
         assets.fetch(tiny(Wheel("tiny==1.0", "0" * 64, "x")))
     assert not (tmp_path / "ran").exists()

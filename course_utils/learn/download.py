@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 TIMEOUT_SECONDS = (10, 30)  # to connect, and between two pieces of the answer
 WAITS_SECONDS = (0, 1, 4)  # before the first try, the second, the third
-CHUNK_BYTES = 64 * 1024  # what a cut connection can cost: the piece that was under way
+CHUNK_BYTES = 64 * 1024  # small, since a stall or a kill loses the piece that was under way
 _PASSING = {408, 425, 429}  # the answers below 500 that another try can change
 
 

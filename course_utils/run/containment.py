@@ -14,11 +14,15 @@ from functools import cache
 
 @dataclass(frozen=True)
 class Containment:
-    """A kind of containment: the command that goes before the worker's, and what it guarantees, in a sentence."""
+    """A kind of containment: the command that goes before the worker's, and what it guarantees, in a sentence.
+
+    `patience_seconds` is how long that command may take to end after SIGTERM before it gets SIGKILL.
+    """
 
     kind: str
     prefix: tuple[str, ...]
     guarantee: str
+    patience_seconds: float
 
 
 @cache
@@ -31,6 +35,7 @@ def best():
         "namespace",
         (unshare, *_identity(), "--pid", "--fork", "--kill-child", "--mount-proc"),
         "Each notebook ran in its own PID namespace: nothing that it started can outlive it.",
+        patience_seconds=0.2,  # unshare ignores SIGTERM while it waits, and SIGKILL is safe: --kill-child
     )
     refusal = _refusal(namespace)
     return watchdog(refusal) if refusal else namespace
@@ -43,6 +48,7 @@ def watchdog(reason):
         (sys.executable, "-P", "-m", "course_utils.run.guard"),
         f"The guarantee is weaker than usual, because {reason}: a watchdog stops what a notebook leaves behind, "
         "but not if the watchdog itself is killed.",
+        patience_seconds=6.0,  # killed in mid-sweep it would leave the rest of the tree alive
     )
 
 

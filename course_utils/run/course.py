@@ -13,8 +13,6 @@ from course_utils.run import report as reporting
 from course_utils.run import show
 from course_utils.run.execute import Job, Outcome, execute
 
-_CHOSEN_WITHOUT_GPU = ("smoke", "cpu")
-
 
 @dataclass
 class Run:
@@ -67,11 +65,11 @@ def run_course(
     plan = planning.make(lessons, profile, parameters, jobs, timeout_seconds, report_dir, containment)
     run = Run(plan, console or _console(), {one.lesson: _empty_row(plan, one) for one in plan.notebooks})
     try:
-        _prepare(run)
         with _signals_stop(run.stop):
+            _prepare(run)
             _perform(run)
-        report = run.report(_status(run))
-        reporting.write(report)
+            report = run.report(_status(run))
+            reporting.write(report)
     except OSError as error:
         raise CourseError(_cannot_write(plan.folder, error.strerror or str(error))) from error
     show.finished(run.console, report)
@@ -90,6 +88,8 @@ def _empty_row(plan, notebook):
 
 def _prepare(run):
     (run.plan.folder / "receipts").mkdir(parents=True, exist_ok=True)
+    for left_by_an_earlier_run in ("report.html", "junit.xml"):
+        (run.plan.folder / left_by_an_earlier_run).unlink(missing_ok=True)
     reporting.write_json(run.report("running"))
 
 
@@ -103,12 +103,21 @@ def _signals_stop(stop):
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {one: signal.signal(one, lambda *_: stop.set()) for one in (signal.SIGINT, signal.SIGTERM)}
+    before = {one: signal.signal(one, _stop_once(stop)) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+
+
+def _stop_once(stop):
+    def handle(number, _):
+        # Event.set() takes a lock, and would wait for itself if the same signal came within it.
+        signal.signal(number, signal.SIG_IGN)
+        stop.set()
+
+    return handle
 
 
 def _perform(run):
@@ -136,7 +145,7 @@ def _one(run, number):
 
 @contextmanager
 def _turn(run, notebook):
-    if not notebook.uses_gpu or run.plan.profile in _CHOSEN_WITHOUT_GPU:
+    if not (notebook.uses_gpu and run.plan.may_use_gpu):
         yield not run.stop.is_set()
         return
     while not (granted := run.gpu.acquire(timeout=0.1)) and not run.stop.is_set():

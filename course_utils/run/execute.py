@@ -15,7 +15,7 @@ from course_utils.run.containment import Containment
 from course_utils.run.notebook import Notebook
 
 _POLL_SECONDS = 0.05
-_GRACE_SECONDS = 1.0  # from "stop" to SIGTERM, and from that to SIGKILL
+_GRACE_SECONDS = 1.0  # from "stop" to SIGTERM
 _SOCKET_LIMIT = 107  # longest path of a Unix socket on Linux, without the final NUL
 _SOCKET_NAME = "/k-ipc-5"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
@@ -47,7 +47,8 @@ class Outcome:
 
 def execute(job, stop):
     """Run a job to its end, its deadline, or until the `threading.Event` `stop` is set."""
-    job.receipt.unlink(missing_ok=True)
+    for left_by_an_earlier_run in (job.receipt, job.copy):
+        left_by_an_earlier_run.unlink(missing_ok=True)
     started = time.monotonic()
     with _scratch() as folder:
         ending, peak_bytes = _run_worker(job, folder, stop)
@@ -91,7 +92,7 @@ def _run_worker(job, folder, stop):
             start_new_session=True,  # a terminal's Ctrl-C goes to the runner alone
         )
     ending = _watch(worker, time.monotonic() + job.timeout_seconds, stop)
-    return ending, _end(worker)
+    return ending, _end(worker, job.containment.patience_seconds)
 
 
 def _environment(job, folder):
@@ -120,15 +121,15 @@ def _has_ended(worker):
     return os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _end(worker):
+def _end(worker, patience_seconds):
     """Have the worker's whole tree end, by force if need be; the peak in bytes, or None where it was cut off."""
     with suppress(OSError):  # it ended already
         worker.stdin.write(b"stop")
         worker.stdin.close()
     forced = not _ends_within(worker, _GRACE_SECONDS)
     if forced:
-        worker.terminate()  # the watchdog sweeps on SIGTERM; unshare may ignore it
-        if not _ends_within(worker, _GRACE_SECONDS):
+        worker.terminate()
+        if not _ends_within(worker, patience_seconds):
             worker.kill()
     _, status, usage = os.wait4(worker.pid, 0)
     worker.returncode = os.waitstatus_to_exitcode(status)
