@@ -21,6 +21,7 @@ def main():
     """Measure one lesson in each profile and write its band file."""
     options = _options()
     lesson = catalog.resolve(options.lesson)
+    bands.FOLDER.mkdir(exist_ok=True)
     measured = {profile: measure(lesson, profile, options.seeds) for profile in options.profiles}
     write_atomically(bands.FOLDER / f"{lesson.id}.json", json.dumps(_record(lesson, measured), indent=1) + "\n")
 

@@ -51,7 +51,10 @@ def test_the_parameter_goes_before_the_variable_and_that_before_the_card(monkeyp
 
 
 def test_an_unknown_profile_names_the_allowed_ones():
-    with pytest.raises(CourseError, match="no profile 'gpu13'; it must be auto or one of smoke, cpu, gpu12, gpu16, gpu24. Did you mean 'gpu1"):
+    with pytest.raises(
+        CourseError,
+        match="no profile 'gpu13'; it must be auto or one of smoke, cpu, gpu12, gpu16, gpu24. Did you mean 'gpu1",
+    ):
         profiles.choose("gpu13", lambda: None)
 
 

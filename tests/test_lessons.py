@@ -134,6 +134,7 @@ BREAKS = {
     "a changed path": ("code", lambda nb: add(nb, "import sys\nsys.path.append('.')")),
     "code that does not parse": ("code", lambda nb: add(nb, "1 +")),
     "a stored output": ("outputs", lambda nb: add(nb, "1", outputs=OUTPUT)),
+    "an execution count without an output": ("outputs", lambda nb: add(nb, "1", execution_count=7)),
     "one tag of the two": ("outputs", lambda nb: add(nb, "1", metadata={"tags": ["keep_output"]})),
     "a kept output that is gone": (
         "outputs",

@@ -26,6 +26,7 @@ class Cell:
     source: str
     tags: frozenset
     outputs: tuple
+    count: int | None
     tree: ast.Module | None
 
     @property
@@ -78,7 +79,7 @@ def _cell(number, raw):
     source = notebook_file.source(raw)
     tags = frozenset(notebook_file.tags(raw))
     tree = _parse(source) if raw["cell_type"] == "code" else None
-    return Cell(number, raw["cell_type"], source, tags, tuple(raw.get("outputs", ())), tree)
+    return Cell(number, raw["cell_type"], source, tags, tuple(raw.get("outputs", ())), raw.get("execution_count"), tree)
 
 
 def _parse(source):

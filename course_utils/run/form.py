@@ -76,4 +76,7 @@ def has_only_kept_outputs(notebook):
         if bool(cell.outputs) != (tags == KEPT):
             text = "a stored output is missing" if tags else "an output is stored; type `make format`"
             found.append(Problem("outputs", text, cell.number))
+        if (cell.count is not None) != bool(cell.outputs):
+            text = "an execution count goes with a stored output, and only with one; type `make format`"
+            found.append(Problem("outputs", text, cell.number))
     return found

@@ -1,0 +1,125 @@
+"""JupyterLab on a copy of the notebooks, driven by headless Chromium, for the browser tests and the README's picture."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from course_utils.learn.paths import project_dir
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+SETTINGS = "@jupyterlab/notebook-extension/tracker.jupyterlab-settings"
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+@contextmanager
+def lab(folder, profile="smoke"):
+    """Address of a JupyterLab whose root is a copy of the notebooks in `folder`."""
+    shutil.copytree(project_dir() / "notebooks", folder / "notebooks")
+    tracker = folder / "settings" / SETTINGS
+    tracker.parent.mkdir(parents=True)
+    tracker.write_text('{"windowingMode": "none"}')  # else cells out of sight are not in the page
+    port = _free_port()
+    server = subprocess.Popen(_command(folder / "notebooks", port), env=_environment(folder, profile), **_quiet(folder))
+    try:
+        _wait_for(port, server)
+        yield f"http://127.0.0.1:{port}/lab/tree/week01_regression.ipynb?token=course"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(20)
+
+
+@contextmanager
+def page(address, width=1200, height=1000, dark=False):
+    """A page of headless Chromium at this address."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        try:
+            tab = browser.new_page(
+                viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+            )
+            tab.goto(address)
+            yield tab
+        finally:
+            browser.close()
+
+
+def _command(root, port):
+    options = {"port": port, "root_dir": root, "ip": "127.0.0.1", "open_browser": False, "allow_root": True}
+    flags = [f"--ServerApp.{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-m", "jupyter", "lab", *flags, "--IdentityProvider.token=course"]
+
+
+def _environment(folder, profile):
+    own = {"COURSE_PROFILE": profile, "COURSE_DATA_DIR": str(folder / "data"), "JUPYTER_PREFER_ENV_PATH": "1"}
+    own |= {"JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"), "JUPYTER_CONFIG_DIR": str(folder / "config")}
+    return os.environ | own | {"JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"), "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def _quiet(folder):
+    log = open(folder / "jupyter.log", "wb")  # noqa: SIM115 - the server holds it
+    return {"stdout": log, "stderr": log, "start_new_session": True}
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_for(port, server, seconds=60):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and server.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise RuntimeError("JupyterLab did not start; see jupyter.log beside the notebooks' copy")
+
+
+def wait_until_ready(tab):
+    """Wait until the notebook is open and its kernel answers."""
+    tab.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+    tab.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=60_000)
+
+
+def run_all(tab, seconds=150):
+    """Run every cell and wait for the receipt."""
+    tab.click("text=Run >> nth=0")
+    tab.click("li[data-command='runmenu:run-all'], li[data-command='notebook:run-all-cells']")
+    tab.wait_for_selector("text=week01 finished in", timeout=seconds * 1000)
+
+
+def cell_with(tab, text):
+    """The code cell whose editor holds this text."""
+    return tab.locator(".jp-CodeCell", has=tab.locator(".jp-InputArea-editor", has_text=text)).first
+
+
+def write_and_check(tab, stub, code, check):
+    """Replace a stub's code, run it and its check cell, and give the check's fresh verdict."""
+    editor = cell_with(tab, stub).locator(".cm-content")
+    editor.click()
+    tab.keyboard.press("Control+A")
+    tab.keyboard.insert_text(code)
+    tab.keyboard.press("Shift+Enter")
+    before = cell_with(tab, check).locator(".jp-InputPrompt").inner_text()
+    tab.keyboard.press("Shift+Enter")
+    prompt = cell_with(tab, check).locator(".jp-InputPrompt")
+    deadline = time.monotonic() + 30
+    while prompt.inner_text() in (before, "[*]:") and time.monotonic() < deadline:
+        tab.wait_for_timeout(100)
+    return cell_with(tab, check).locator(".course-verdict")
+
+
+def output_folder():
+    """Where screenshots go; git ignores it."""
+    folder = Path(project_dir() / "runs" / "browser")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,81 @@
+"""The command line: help with an example, right exit statuses, one sentence for wrong use."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COURSE = str(Path(sys.executable).parent / "course")
+COMMANDS = ["lab", "list", "run", "lint", "progress", "doctor", "assets list", "assets fetch", "assets verify"]
+
+
+def course(*words):
+    return subprocess.run([COURSE, *words], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command):
+    done = course(*command.split(), "--help")
+    assert done.returncode == 0
+    assert f"Example: course {command}" in done.stdout
+
+
+def test_the_help_loads_no_torch():
+    command = "import sys; from course_utils import cli; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_list_shows_week_01():
+    done = course("list")
+    assert done.returncode == 0 and "week01" in done.stdout and "Regression" in done.stdout
+
+
+def test_lint_says_what_breaks_the_contract(tmp_path):
+    assert course("lint").stdout.endswith("The lessons keep their contract.\n")
+    empty = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"course": {}}, "cells": []}
+    path = tmp_path / "week77_x.ipynb"
+    path.write_text(json.dumps(empty))
+    done = course("lint", str(path))
+    assert done.returncode == 1 and "metadata.course is incomplete: 'lesson' is missing" in done.stdout
+
+
+def test_progress_is_empty_at_first_and_then_a_table():
+    assert "Nothing yet" in course("progress").stdout
+    from course_utils.learn import progress
+
+    progress.record("week01.rmse", "passed", 1)
+    done = course("progress")
+    assert done.returncode == 0 and "week01.rmse" in done.stdout and "passed" in done.stdout
+
+
+def test_doctor_prints_the_facts_as_text_and_as_json():
+    text, data = course("doctor"), json.loads(course("doctor", "--json").stdout)
+    assert text.stdout.startswith(data["verdict"])
+    assert data["ram_bytes"] > 2**30 and data["torch"].startswith("2.")
+    assert str(Path.home()) not in json.dumps(data)
+
+
+def test_assets_are_listed_fetched_and_verified():
+    assert "ames" in course("assets", "list").stdout
+    assert course("assets", "fetch", "ames").stdout.strip().endswith("ames.csv.gz")
+    assert course("assets", "verify").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        ("run wek01", "There is no lesson 'wek01'. The nearest is 'week01'"),
+        ("lint week1o", "There is no lesson 'week1o'. The nearest is 'week01'"),
+        ("run", "Name the lessons"),
+        ("run week01 --all", "but not both"),
+        ("assets fetch amse", "ames"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_status_2(words, sentence):
+    done = course(*words.split())
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("course: ") and sentence in done.stderr
+    assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr

@@ -1,0 +1,64 @@
+"""Making the environment: each thing that can be missing gets one clear sentence."""
+
+import ast
+import builtins
+import collections
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOL = Path(__file__).parents[1] / "tools" / "make_venv.py"
+
+
+@pytest.fixture
+def tool():
+    spec = importlib.util.spec_from_file_location("make_venv", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_nothing_is_missing_here(tool):
+    assert tool.what_is_missing("/") is None
+
+
+def test_an_old_python_is_told_so(tool, monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2, "final", 0))
+    assert tool.what_is_missing("/").startswith("Python 3.9 is too old, 3.11 or newer is needed.")
+
+
+def test_a_missing_venv_module_names_the_package(tool, monkeypatch):
+    real = builtins.__import__
+
+    def without_ensurepip(name, *rest):
+        if name == "ensurepip":
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without_ensurepip)
+    assert tool.what_is_missing("/") == "Python's venv module is missing. Type: sudo apt install python3-venv"
+
+
+def test_a_full_disk_is_told_both_numbers(tool, monkeypatch):
+    usage = collections.namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 9, 1024**3))
+    assert tool.what_is_missing("/x") == "1.0 GiB are free in /x, 8 are needed. Make room, then try again."
+
+
+def test_the_lock_holds_every_dependency_at_one_version():
+    import tomllib
+
+    root = TOOL.parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    lines = [line for line in (root / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    locked = {line.partition("==")[0].lower().replace("_", "-") for line in lines}
+    assert {one.partition("==")[0] for one in wanted} <= locked
+    assert all(line.count("==") == 1 for line in lines) and len(locked) == len(lines)
+
+
+def test_an_old_python_can_read_the_tool():
+    ast.parse(TOOL.read_text(), feature_version=(3, 4))
