@@ -13,7 +13,10 @@ from pathlib import Path
 from course_utils.learn.paths import project_dir
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-SETTINGS = "@jupyterlab/notebook-extension/tracker.jupyterlab-settings"
+SETTINGS = {  # without windowing every cell is in the page; without news no box covers it
+    "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": '{"windowingMode": "none"}',
+    "@jupyterlab/apputils-extension/notification.jupyterlab-settings": '{"fetchNews": "false"}',
+}
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
@@ -21,9 +24,10 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 def lab(folder, profile="smoke"):
     """Address of a JupyterLab whose root is a copy of the notebooks in `folder`."""
     shutil.copytree(project_dir() / "notebooks", folder / "notebooks")
-    tracker = folder / "settings" / SETTINGS
-    tracker.parent.mkdir(parents=True)
-    tracker.write_text('{"windowingMode": "none"}')  # else cells out of sight are not in the page
+    for name, content in SETTINGS.items():
+        path = folder / "settings" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
     port = _free_port()
     server = subprocess.Popen(_command(folder / "notebooks", port), env=_environment(folder, profile), **_quiet(folder))
     try:
