@@ -60,8 +60,8 @@ def test_every_public_name_can_be_had_and_an_unknown_one_lists_them():
     import course_utils
 
     assert all(getattr(course_utils, name) is not None for name in course_utils.__all__)
-    with pytest.raises(AttributeError, match="has no 'chek'; it has CourseError, assets, check"):
-        course_utils.chek  # noqa: B018
+    with pytest.raises(AttributeError, match="has no 'pick'; it has CourseError, assets, check"):
+        course_utils.pick  # noqa: B018
 
 
 def test_modules_stay_short():

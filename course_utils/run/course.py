@@ -13,6 +13,8 @@ from course_utils.run import report as reporting
 from course_utils.run import show
 from course_utils.run.execute import Job, Outcome, execute
 
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
 
 @dataclass
 class Run:
@@ -25,6 +27,13 @@ class Run:
     clock: float = field(default_factory=time.monotonic)
     stop: threading.Event = field(default_factory=threading.Event)
     gpu: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(1))
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, row):
+        """Take a lesson's new state, and write it down in case this process is killed."""
+        with self.lock:
+            self.rows[row.lesson] = row
+            reporting.write_json(self.report("running"))
 
     def report(self, status):
         """The `Report` as it stands now."""
@@ -103,7 +112,7 @@ def _signals_stop(stop):
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {one: signal.signal(one, _stop_once(stop)) for one in (signal.SIGINT, signal.SIGTERM)}
+    before = {one: signal.signal(one, _stop_once(stop)) for one in _ENDING}
     try:
         yield
     finally:
@@ -112,9 +121,10 @@ def _signals_stop(stop):
 
 
 def _stop_once(stop):
-    def handle(number, _):
-        # Event.set() takes a lock, and would wait for itself if the same signal came within it.
-        signal.signal(number, signal.SIG_IGN)
+    def handle(*_):
+        # Event.set() takes a lock, and would wait for itself if another signal came within it.
+        for one in _ENDING:
+            signal.signal(one, signal.SIG_IGN)
         stop.set()
 
     return handle
@@ -139,7 +149,7 @@ def _one(run, number):
         if not granted:
             return None
         show.started(run.console, notebook.lesson, number + 1, len(run.plan.notebooks))
-        run.rows[notebook.lesson] = replace(run.rows[notebook.lesson], status="running")
+        run.note(replace(run.rows[notebook.lesson], status="running"))
         return execute(_job(run.plan, notebook), run.stop)
 
 
@@ -176,9 +186,8 @@ def _take(run, notebook, outcome: Outcome | None):
         raise OSError(None, outcome.error["message"])
     copy = run.plan.folder / notebook.path.name
     row = reporting.make_row(notebook, run.plan.profile, outcome, copy)
-    run.rows[notebook.lesson] = row
+    run.note(row)
     show.ended(run.console, row)
-    reporting.write_json(run.report("running"))
 
 
 def _status(run):

@@ -36,7 +36,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended; `error` has cell, prompt, source, name and message. `peak_bytes` is the largest process's."""
+    """How a job ended; `error` has cell, prompt, source, name and message. `peak_bytes` is the kernel's, None where it is not known."""
 
     status: str
     seconds: float
@@ -51,11 +51,10 @@ def execute(job, stop):
         left_by_an_earlier_run.unlink(missing_ok=True)
     started = time.monotonic()
     with _scratch() as folder:
-        ending, peak_bytes = _run_worker(job, folder, stop)
+        ending = _run_worker(job, folder, stop)
         seconds = time.monotonic() - started
         status, error = _verdict(job, folder, ending)
-    if error and error["name"] == "WorkerDied":
-        peak_bytes = None  # nobody waited for the kernel, so its memory was not counted
+        peak_bytes = _read(folder / "peak.json")
     job.copy.with_name(f".{job.copy.name}.part").unlink(missing_ok=True)
     return Outcome(status, round(seconds, 2), peak_bytes, error, _read(job.receipt))
 
@@ -79,7 +78,7 @@ def _scratch():
 
 
 def _run_worker(job, folder, stop):
-    """Returns how it ended ("ended", "timeout" or "stopped") and the peak."""
+    """Returns how it ended: "ended", "timeout" or "stopped"."""
     task = {"notebook": str(job.notebook.path), "copy": str(job.copy), "parameters": job.parameters}
     (folder / "job.json").write_text(json.dumps(task))
     with open(folder / "worker.log", "wb") as log:
@@ -92,7 +91,8 @@ def _run_worker(job, folder, stop):
             start_new_session=True,  # a terminal's Ctrl-C goes to the runner alone
         )
     ending = _watch(worker, time.monotonic() + job.timeout_seconds, stop)
-    return ending, _end(worker, job.containment.patience_seconds)
+    _end(worker, job.containment.patience_seconds)
+    return ending
 
 
 def _environment(job, folder):
@@ -108,7 +108,7 @@ def _environment(job, folder):
 
 
 def _watch(worker, deadline, stop):
-    while not _has_ended(worker):
+    while worker.poll() is None:
         if stop.wait(_POLL_SECONDS):
             return "stopped"
         if time.monotonic() > deadline:
@@ -116,31 +116,22 @@ def _watch(worker, deadline, stop):
     return "ended"
 
 
-def _has_ended(worker):
-    # WNOWAIT leaves the exit status for wait4, which also tells the peak memory.
-    return os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
 def _end(worker, patience_seconds):
-    """Have the worker's whole tree end, by force if need be; the peak in bytes, or None where it was cut off."""
+    """Have the worker's whole tree end, by force if need be."""
     with suppress(OSError):  # it ended already
         worker.stdin.write(b"stop")
         worker.stdin.close()
-    forced = not _ends_within(worker, _GRACE_SECONDS)
-    if forced:
+    if not _ends_within(worker, _GRACE_SECONDS):
         worker.terminate()
         if not _ends_within(worker, patience_seconds):
             worker.kill()
-    _, status, usage = os.wait4(worker.pid, 0)
-    worker.returncode = os.waitstatus_to_exitcode(status)
-    return None if forced else usage.ru_maxrss * 1024
+            worker.wait()
 
 
 def _ends_within(worker, seconds):
-    deadline = time.monotonic() + seconds
-    while not (ended := _has_ended(worker)) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return ended
+    with suppress(subprocess.TimeoutExpired):
+        worker.wait(seconds)
+    return worker.returncode is not None
 
 
 def _verdict(job, folder, ending):

@@ -1,12 +1,13 @@
 """The process that runs one notebook: `python -m course_utils.run.worker FOLDER`.
 
 `FOLDER/job.json` says what to run. The worker keeps `FOLDER/cell.json` at the cell that runs
-and leaves `FOLDER/result.json`. Its stdin is a lifeline: the word "stop", or the end of the
+and leaves `FOLDER/result.json` and the kernel's peak memory in `FOLDER/peak.json`. Its stdin is a lifeline: the word "stop", or the end of the
 stream because the runner died, ends it.
 """
 
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -65,6 +66,8 @@ def main(folder):
     progress = Progress(folder, Path(job["copy"]))
     threading.Thread(target=_hold_lifeline, args=(progress,), daemon=True).start()
     result = _execute(job, progress)
+    _finish(progress, result["status"])
+    _note_peak(folder)
     _replace(folder / "result.json", json.dumps(result))
 
 
@@ -72,18 +75,26 @@ def _hold_lifeline(progress):
     word = os.read(0, 16)
     if word:  # the runner asks for an end, and still wants the copy
         _save_if_possible(progress)
-        _reap_kernel(progress.manager)
+        _kill_kernel(progress.manager)
+        _note_peak(progress.folder)
     else:
         shutil.rmtree(progress.folder, ignore_errors=True)
     os._exit(1)
 
 
-def _reap_kernel(manager):
-    # Its peak memory counts for the runner only if this process has waited for it.
+def _kill_kernel(manager):
     kernel = manager and manager.provisioner and manager.provisioner.process
     if kernel:
         kernel.kill()
         kernel.wait()
+
+
+def _note_peak(folder):
+    """Bytes that the largest of this process's ended children held at most: the kernel, or a child that it waited for.
+
+    The runner cannot ask Linux for this: there a child's figure includes what the runner itself holds.
+    """
+    _replace(folder / "peak.json", str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024))
 
 
 def _save_if_possible(progress):
@@ -110,8 +121,6 @@ def _execute(job, progress):
         return _result("unwritable", progress, type(error).__name__, error.strerror or str(error))
     except Exception as error:
         return _result("crashed", progress, type(error).__name__, str(error))
-    finally:
-        _finish(progress, manager)
 
 
 def _skip_slow_import():
@@ -169,23 +178,25 @@ def _cause(provisioner):
     return f"the kernel was killed by {name}{hint}"
 
 
-def _finish(progress, manager):
+def _finish(progress, status):
     from jupyter_core.utils import run_sync
 
     if progress.notebook is not None:
-        _tidy(progress)
+        _tidy(progress, status)
         _save_if_possible(progress)
-    if manager.has_kernel:
-        run_sync(manager.shutdown_kernel)()
+    if progress.manager.has_kernel:
+        run_sync(progress.manager.shutdown_kernel)()
 
 
-def _tidy(progress):
+def _tidy(progress, status):
     """Undo what papermill adds to a failed notebook: two cells that shift the others, and "completed" where none ran."""
     from papermill.execute import remove_error_markers
 
-    for index, cell in enumerate(remove_error_markers(progress.notebook).cells):
-        if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
-            cell.metadata.papermill["status"] = "failed" if index == progress.index else "pending"
+    cells = remove_error_markers(progress.notebook).cells
+    if status != "passed" and progress.index is not None:
+        for cell in cells[progress.index :]:
+            cell.metadata.papermill["status"] = "pending"
+        cells[progress.index].metadata.papermill["status"] = "failed"
 
 
 def _replace(path, text):

@@ -1,6 +1,7 @@
 """JupyterLab on a copy of the notebooks, driven by headless Chromium, for the browser tests and the README's picture."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -91,13 +92,17 @@ def _wait_for(port, server, seconds=60):
 def wait_until_ready(tab):
     """Wait until the notebook is open and its kernel answers."""
     tab.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-    tab.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=60_000)
+    tab.wait_for_selector("text=Python 3 (ipykernel) | Idle", timeout=60_000)
 
 
 def run_all(tab, seconds=150):
     """Run every cell and wait for the receipt."""
-    tab.click("text=Run >> nth=0")
-    tab.click("li[data-command='runmenu:run-all'], li[data-command='notebook:run-all-cells']")
+    for _ in range(5):  # JupyterLab drops the command while the session is still being joined
+        tab.click("text=Run >> nth=0")
+        tab.click("li[data-command='runmenu:run-all'], li[data-command='notebook:run-all-cells']")
+        tab.wait_for_timeout(3000)
+        if tab.locator(".jp-InputPrompt", has_text=re.compile(r"\[(\*|\d+)\]")).count():
+            break
     tab.wait_for_selector("text=week01 finished in", timeout=seconds * 1000)
 
 
