@@ -1,7 +1,5 @@
 import math
 import os
-import shutil
-import subprocess
 
 import pytest
 from notebook_maker import make
@@ -137,47 +135,3 @@ def test_a_report_under_a_file_is_refused(tmp_path):
     with pytest.raises(CourseError, match="is not a folder"):
         run_course([make(tmp_path, "a")], report_dir=tmp_path / "file" / "report")
     assert (tmp_path / "file").read_text() == "kept"
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A function that mounts a small tmpfs with these options; needs root."""
-    place = tmp_path / "disk"
-    place.mkdir()
-
-    def mount(options):
-        if os.geteuid() or not shutil.which("mount"):
-            pytest.skip("only root can mount a small disk")
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
-        return place
-
-    yield mount
-    if place.is_mount():
-        subprocess.run(["umount", "--lazy", place], check=True)
-
-
-def test_a_read_only_report_folder_is_refused(tmp_path, small_disk):
-    place = small_disk("ro,size=1m")
-    refused(tmp_path, [make(tmp_path, "a")], "is read-only", report_dir=place)
-    refused(tmp_path, [make(tmp_path, "a")], "is read-only", report_dir=place / "new" / "report")
-
-
-def test_a_disk_that_is_too_small_is_refused(tmp_path, small_disk):
-    place = small_disk("size=1m")
-    refused(tmp_path, [make(tmp_path, "a")], r"Only 1.0 MiB are free", report_dir=place / "report")
-    assert os.listdir(place) == []
-
-
-@pytest.mark.slow
-def test_a_disk_that_fills_up_ends_the_run_and_leaves_whole_files(tmp_path, small_disk):
-    import json
-
-    place = small_disk("size=40m")
-    fill = f"try:\n    open({str(place / 'filler')!r}, 'wb').write(bytes(64 * 2**20))\nexcept OSError:\n    pass"
-    with pytest.raises(CourseError, match="could not be written: No space left on device"):
-        run_course([make(tmp_path, "full", fill, "print('x' * 10**6)")], report_dir=place / "report")
-    for name in ("report.json", "full.ipynb"):
-        assert json.loads((place / "report" / name).read_text())
-    assert not list((place / "report").glob(".*"))

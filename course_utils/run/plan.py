@@ -32,10 +32,10 @@ class Plan:
     parameters: dict
     jobs: int
     threads: int
-    may_use_gpu: bool
     timeout_seconds: float
     folder: Path
     containment: Containment
+    may_use_gpu: bool = True
 
 
 def make(lessons, profile, parameters, jobs, timeout_seconds, report_dir, containment):
