@@ -86,7 +86,7 @@ def run(
         timeout_seconds=timeout,
         report_dir=report,
     )
-    raise typer.Exit({"passed": 0, "stopped": 130}.get(done.status, 1))
+    raise typer.Exit(done.exit_status)
 
 
 @app.command(epilog="Example: course lint week01")

@@ -76,9 +76,11 @@ def wait_for(condition, seconds):
 
 
 def start_runner(kind, folder, mark, *names):
-    """A runner in a process of its own, once its first notebook's children are there."""
-    environment = os.environ | {"RUN": " ".join([kind, str(folder), mark, *names])}
-    runner = subprocess.Popen([sys.executable, "-c", RUNNER], env=environment, stdout=subprocess.PIPE, text=True)
+    """A runner in a process of its own, once its first notebook's children are there; `scratch` is its TMPDIR."""
+    (folder / "scratch").mkdir()
+    own = {"RUN": " ".join([kind, str(folder), mark, *names]), "TMPDIR": str(folder / "scratch")}
+    command = [sys.executable, "-c", RUNNER]
+    runner = subprocess.Popen(command, env=os.environ | own, stdout=subprocess.PIPE, text=True)
     assert wait_for((folder / "ready").exists, 60)
     assert len(survivors(mark)) == 3
     return runner
@@ -94,6 +96,7 @@ def test_a_killed_runner_leaves_nothing(kind, tmp_path):
     runner.communicate()
     assert wait_for(lambda: not survivors(mark), 5)
     assert psutil.wait_procs(tree, timeout=5)[1] == []
+    assert list((tmp_path / "scratch").iterdir()) == []
     assert json.loads((tmp_path / "report" / "report.json").read_text())["lessons"][0]["status"] == "running"
 
 
@@ -101,7 +104,7 @@ def test_a_killed_runner_leaves_nothing(kind, tmp_path):
 def test_a_killed_namespace_leaves_nothing_and_is_reported(tmp_path):
     need("namespace")
     mark = uuid4().hex
-    make(tmp_path, "escape", ESCAPE, WAIT, parameters=PARAMETERS)
+    make(tmp_path, "escape", ESCAPE + WAIT, parameters=PARAMETERS)
     runner = start_runner("namespace", tmp_path, mark, "escape")
     [unshare] = psutil.Process(runner.pid).children()
     assert unshare.name() == "unshare"
@@ -109,7 +112,7 @@ def test_a_killed_namespace_leaves_nothing_and_is_reported(tmp_path):
     assert "WorkerDied" in runner.communicate(timeout=30)[0]
     assert wait_for(lambda: not survivors(mark), 5)
     [row] = json.loads((tmp_path / "report" / "report.json").read_text())["lessons"]
-    assert (row["status"], row["error"]["cell"], row["peak_bytes"]) == ("crashed", 3, None)
+    assert (row["status"], row["error"]["cell"], row["peak_bytes"]) == ("crashed", 2, None)
 
 
 @pytest.mark.slow
@@ -124,6 +127,7 @@ def test_a_stopped_run_leaves_nothing_but_a_valid_report(number, tmp_path):
     printed = runner.communicate(timeout=30)[0]
     assert runner.returncode == 130
     assert survivors(mark) == []
+    assert list((tmp_path / "scratch").iterdir()) == []
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert report["status"] == "stopped"
     assert [row["status"] for row in report["lessons"]] == ["stopped", "not run"]

@@ -85,7 +85,7 @@ def seconds_text(row, unit=" s"):
 
 
 def peak_text(row):
-    """Peak resident memory of the largest process, or n/a."""
+    """Peak resident memory of the kernel, or n/a."""
     if row.peak_bytes is None:
         return "n/a"
     mib = row.peak_bytes / 1024**2

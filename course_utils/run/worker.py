@@ -19,6 +19,8 @@ from course_utils.run.notebook import tags
 
 _START_SECONDS = 120  # a kernel's start on a loaded machine; the runner holds the real deadline
 
+_KILL_SECONDS = 0.5  # a process can outlast SIGKILL for as long as a driver holds it
+
 
 @dataclass
 class Progress:
@@ -39,8 +41,9 @@ class Progress:
 
     def enter(self, cell, cell_index):
         """Note, before a code cell runs, which it is."""
-        self.index, self.where = cell_index, place(self.notebook.cells, cell_index)
-        _replace(self.folder / "cell.json", json.dumps(self.where))
+        with self.lock:
+            self.index, self.where = cell_index, place(self.notebook.cells, cell_index)
+            _replace(self.folder / "cell.json", json.dumps(self.where))
 
     def save(self, **_):
         """Write the copy whole: a kill leaves the version before."""
@@ -73,20 +76,24 @@ def main(folder):
 
 def _hold_lifeline(progress):
     word = os.read(0, 16)
-    if word:  # the runner asks for an end, and still wants the copy
-        _save_if_possible(progress)
-        _kill_kernel(progress.manager)
-        _note_peak(progress.folder)
-    else:
-        shutil.rmtree(progress.folder, ignore_errors=True)
-    os._exit(1)
+    try:
+        if word:  # the runner asks for an end, and still wants the copy
+            _save_if_possible(progress)
+            _kill_kernel(progress.manager)
+            _note_peak(progress.folder)
+        else:
+            _kill_kernel(progress.manager)
+            progress.lock.acquire(timeout=1)  # and keep it: the other thread must not write into the folder again
+            shutil.rmtree(progress.folder, ignore_errors=True)
+    finally:
+        os._exit(1)
 
 
 def _kill_kernel(manager):
     kernel = manager and manager.provisioner and manager.provisioner.process
     if kernel:
         kernel.kill()
-        kernel.wait()
+        kernel.wait(_KILL_SECONDS)
 
 
 def _note_peak(folder):
