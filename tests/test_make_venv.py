@@ -45,7 +45,7 @@ def test_a_missing_venv_module_names_the_package(tool, monkeypatch):
 def test_a_full_disk_is_told_both_numbers(tool, monkeypatch):
     usage = collections.namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 9, 1024**3))
-    assert tool.what_is_missing("/x") == "1.0 GiB are free in /x, 8 are needed. Make room, then try again."
+    assert tool.what_is_missing("/x") == "1.0 GiB are free in /x, 10 are needed. Make room, then try again."
 
 
 def test_the_lock_holds_every_dependency_at_one_version():
