@@ -68,7 +68,7 @@ def rows(passport):
     """The passport as (label, text) rows."""
     return [
         ("You will build", passport.build),
-        ("You will be able to", "; ".join(passport.objectives)),
+        ("You will be able to", "\n".join(f"· {one}" for one in passport.objectives)),
         ("Before this", "; ".join(passport.prerequisites)),
         ("Time", f"about {passport.minutes} minutes"),
         ("Downloads", passport.downloads),
@@ -80,6 +80,6 @@ def rows(passport):
 
 def as_html(passport, setup):
     """The box that `course.start` shows; `setup` are further (label, text) rows about this run."""
-    line = '<tr><th style="text-align:left;vertical-align:top;white-space:nowrap">{}</th><td style="text-align:left">{}</td></tr>'
+    line = '<tr><th style="text-align:left;vertical-align:top;white-space:nowrap">{}</th><td style="text-align:left;white-space:pre-line">{}</td></tr>'
     body = "".join(line.format(escape(label), escape(text)) for label, text in rows(passport) + setup)
     return f'<table class="course-passport"><caption><b>{escape(passport.title)}</b></caption>{body}</table>'
