@@ -4,11 +4,12 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
 from xml.etree import ElementTree
 
+from course_utils.gpu.device import installed_version
+from course_utils.learn.bands import Band
 from course_utils.learn.paths import write_atomically
 
 FAILURES = ("failed", "timeout", "crashed")
@@ -129,22 +130,16 @@ def _count(checks):
 
 
 def _outside(metrics):
+    # The band's own test, with its slack: the notebook and the report must not disagree.
     for name, metric in metrics.items():
         low, high = metric.get("low"), metric.get("high")
-        if low is not None and high is not None and not low <= metric["value"] <= high:
+        if low is not None and high is not None and not Band(low, high, seeds=0).holds(metric["value"]):
             yield f"{name} is {metric['value']:.4g}, outside its band {low:.4g} to {high:.4g}"
 
 
 def versions():
     """Versions of Python and the packages that decide a result, read without importing any."""
-    return {"python": python_version()} | {name: _version(name) for name in _PACKAGES}
-
-
-def _version(package):
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+    return {"python": python_version()} | {name: installed_version(name) for name in _PACKAGES}
 
 
 def now():
