@@ -4,29 +4,33 @@ VENV := .venv
 BIN := $(VENV)/bin
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: lab course test quick lint format lock clean
+.PHONY: lab extra course test quick lint format lock clean
 
 lab: $(VENV)/installed
 	$(BIN)/course lab
 
-course: $(VENV)/installed
+# make extra NAME=llm installs what a later lesson names in its passport
+extra: $(VENV)/installed
+	@$(PYTHON) tools/make_venv.py $(VENV) $(or $(NAME),none)
+
+course: $(VENV)/everything
 	$(BIN)/course run --all --profile cpu
 
 test: lint
 	$(BIN)/pytest
 	COURSE_PROFILE=smoke COURSE_DATA_DIR=$(CURDIR)/runs/nbval $(BIN)/pytest --nbval-lax --nbval-current-env notebooks
 
-quick: $(VENV)/installed
+quick: $(VENV)/everything
 	$(BIN)/pytest -m "not slow"
 
-lint: $(VENV)/installed
+lint: $(VENV)/everything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/nbstripout --verify --keep-id --keep-count notebooks/*.ipynb
 	$(BIN)/codespell
 	$(BIN)/course lint
 
-format: $(VENV)/installed
+format: $(VENV)/everything
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/nbstripout --keep-id --keep-count notebooks/*.ipynb
@@ -39,3 +43,6 @@ clean:
 
 $(VENV)/installed: pyproject.toml requirements.lock tools/make_venv.py
 	@$(PYTHON) tools/make_venv.py $(VENV)
+
+$(VENV)/everything: pyproject.toml requirements.lock tools/make_venv.py
+	@$(PYTHON) tools/make_venv.py $(VENV) everything

@@ -53,7 +53,7 @@ def test_the_lock_holds_every_dependency_at_one_version():
 
     root = TOOL.parents[1]
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    wanted = project["dependencies"] + sum(project["optional-dependencies"].values(), [])
     lines = [line for line in (root / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
     locked = {line.partition("==")[0].lower().replace("_", "-") for line in lines}
     assert {one.partition("==")[0] for one in wanted} <= locked
@@ -62,3 +62,27 @@ def test_the_lock_holds_every_dependency_at_one_version():
 
 def test_an_old_python_can_read_the_tool():
     ast.parse(TOOL.read_text(), feature_version=(3, 4))
+
+
+def test_the_extras_are_those_of_pyproject(tool, monkeypatch):
+    import tomllib
+
+    root = TOOL.parents[1]
+    monkeypatch.chdir(root)
+    names = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert tool.extras() == list(names)
+    assert tool.project("everything") == f".[{','.join(names)}]" and tool.project("llm") == ".[llm]"
+    assert tool.project("") == "."
+
+
+def test_a_misspelt_extra_is_told_the_right_ones(tool):
+    assert tool.what_is_wrong("llm", ["llm", "dev"]) is None and tool.what_is_wrong("everything", ["llm"]) is None
+    expected = "There is no extra 'lmm'. Type one of: make extra NAME=llm, make extra NAME=dev"
+    assert tool.what_is_wrong("lmm", ["llm", "dev"]) == expected
+
+
+def test_an_extra_needs_less_room_than_the_environment(tool, monkeypatch):
+    usage = collections.namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 8, 2 * 1024**3))
+    assert tool.what_is_missing("/x", tool.ADDED_GIB) is None
+    assert tool.what_is_missing("/x").startswith("2.0 GiB are free in /x, 10 are needed.")

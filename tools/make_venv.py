@@ -1,4 +1,7 @@
-"""Make the course's virtual environment: `python3 tools/make_venv.py .venv`, or `… lock` to renew the lock.
+"""Make the course's virtual environment.
+
+`python3 tools/make_venv.py .venv` installs what JupyterLab and the first lessons need, `… .venv llm` adds
+an extra, `… .venv everything` all of them and the developer's tools, `… lock` renews the lock.
 
 Written so that Python 3.3 and later can read it, since an old Python must get a sentence and
 not a syntax error.
@@ -6,27 +9,30 @@ not a syntax error.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 
 MINIMUM = (3, 11)
 NEEDED_GIB = 10.0  # .venv is 6.3 GiB on Linux x86-64; pip holds the downloads beside it while it unpacks
+ADDED_GIB = 1.0  # an extra, or a renewed lock
 LOCK = "requirements.lock"
 CPU_WHEELS = "https://download.pytorch.org/whl/cpu"  # PyTorch's own index of builds without CUDA
 
 
-def main(target):
-    complaint = what_is_missing(os.getcwd())
+def main(target, extra=""):
+    needed_gib = ADDED_GIB if os.path.exists(os.path.join(target, "installed")) else NEEDED_GIB
+    complaint = what_is_missing(os.getcwd(), needed_gib) or what_is_wrong(extra, extras())
     if complaint:
         sys.exit("course: " + complaint)
     if target == "lock":
         renew_lock()
     else:
-        make(target)
+        make(target, extra)
 
 
-def what_is_missing(folder):
+def what_is_missing(folder, needed_gib=NEEDED_GIB):
     """The one sentence on why an environment cannot be made here, or None."""
     if sys.version_info < MINIMUM:
         found = "%d.%d" % sys.version_info[:2]
@@ -37,20 +43,42 @@ def what_is_missing(folder):
     except ImportError:
         return "Python's venv module is missing. Type: sudo apt install python3-venv"
     free_gib = shutil.disk_usage(folder).free / 1024.0**3
-    if free_gib < NEEDED_GIB:
-        return "%.1f GiB are free in %s, %.0f are needed. Make room, then try again." % (free_gib, folder, NEEDED_GIB)
+    if free_gib < needed_gib:
+        return "%.1f GiB are free in %s, %.0f are needed. Make room, then try again." % (free_gib, folder, needed_gib)
     return None
 
 
-def make(target):
+def extras():
+    """Names of the extras in pyproject.toml, read without tomllib: an old Python must come this far."""
+    with open("pyproject.toml") as file:
+        section = file.read().split("[project.optional-dependencies]")[1].split("\n[")[0]
+    return re.findall(r"^(\w+) = \[", section, re.MULTILINE)
+
+
+def what_is_wrong(extra, known):
+    """The one sentence on a wrong extra, or None."""
+    if extra in ("", "everything") or extra in known:
+        return None
+    return "There is no extra '%s'. Type one of: %s" % (extra, ", ".join("make extra NAME=" + one for one in known))
+
+
+def make(target, extra):
     """Install the locked versions and the project itself, and stamp the folder when all of it is there."""
-    print("Making %s (6.3 GiB on disk; some minutes, most of them download)" % target)
-    run([sys.executable, "-m", "venv", target])
     pip = [os.path.join(target, "bin", "python"), "-m", "pip"]
-    run(pip + ["install", "--quiet", "--constraint", LOCK, "--editable", ".[dev]"] + wheels())
+    if not os.path.exists(pip[0]):
+        print("Making %s (6.3 GiB on disk; some minutes, most of them download)" % target)
+        run([sys.executable, "-m", "venv", target])
+    run(pip + ["install", "--quiet", "--no-compile", "--constraint", LOCK, "--editable", project(extra)] + wheels())
     run(pip + ["check"])
-    with open(os.path.join(target, "installed"), "w") as stamp:
-        stamp.write("made by make\n")
+    for name in ("installed", extra) if extra else ("installed",):
+        with open(os.path.join(target, name), "w") as stamp:
+            stamp.write("made by make\n")
+
+
+def project(extra):
+    """The project as pip's argument, with an extra or with all of them."""
+    names = ",".join(extras()) if extra == "everything" else extra
+    return ".[%s]" % names if names else "."
 
 
 def wheels():
@@ -61,7 +89,7 @@ def wheels():
 def renew_lock():
     """Resolve pyproject.toml afresh and write every version to the lock; nothing is installed."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", "-"]
-    report = json.loads(subprocess.check_output(command + ["--editable", ".[dev]"]).decode())
+    report = json.loads(subprocess.check_output(command + ["--editable", project("everything")]).decode())
     found = [item["metadata"] for item in report["install"]]
     lines = sorted("%(name)s==%(version)s" % one for one in found if one["name"] != "course-utils")
     with open(LOCK + ".part", "w") as file:
@@ -76,4 +104,4 @@ def run(command):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else ".venv")
+    main(*sys.argv[1:3] or [".venv"])
