@@ -113,7 +113,8 @@ def test_the_receipt_holds_checks_metrics_and_memory(week01, shown, tmp_path, mo
     week01.record("error", 0.25, "log price")
     week01.finish()
     receipt = json.loads((tmp_path / "deep" / "r.json").read_text())
-    assert receipt["metrics"] == {"error": {"value": 0.25, "unit": "log price", "low": None, "high": None}}
+    error = {"value": 0.25, "unit": "log price", "low": None, "high": None, "machine": False}
+    assert receipt["metrics"] == {"error": error}
     assert {check["id"] for check in receipt["checks"]} >= {"week01.rmse", "week01.ridge"}
     assert receipt["memory"] == "RAM" and receipt["peak_bytes"] > 20 * 1024**2
     assert "error: 0.25 log price" in shown[-1]["text/plain"]
@@ -139,6 +140,14 @@ def test_a_metric_is_drawn_inside_or_outside_its_band(tmp_path, monkeypatch, wee
     week01.record("error", 0.41)
     assert shown[-2]["text/plain"] == "error = 0.4, inside the band 0.2 to 0.4 of 3 seeds"
     assert "OUTSIDE the band" in shown[-1]["text/plain"] and "<svg" in shown[-1]["text/html"]
+
+
+def test_a_property_of_the_machine_has_no_band(tmp_path, monkeypatch, week01, shown):
+    monkeypatch.setattr(bands, "FOLDER", tmp_path)
+    (tmp_path / "week01.json").write_text('{"profiles": {"smoke": {"speed": [0.2, 0.4]}}}')
+    week01.record("speed", 90.0, "GB/s", machine=True)
+    assert shown[-1]["text/plain"] == "speed = 90 GB/s" and "<svg" not in shown[-1]["text/html"]
+    assert week01.metrics["speed"] == {"value": 90.0, "unit": "GB/s", "low": None, "high": None, "machine": True}
 
 
 def test_expect_shows_the_failure_and_fails_without_one(shown):

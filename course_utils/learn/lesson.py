@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 
 from course_utils.errors import CourseError
+from course_utils.gpu import clinic, leftovers, magic, oom
 from course_utils.gpu import device as gpu
 from course_utils.learn import bands, passport, profiles
 from course_utils.learn.paths import data_dir, write_atomically
@@ -33,16 +34,18 @@ class Lesson:
         """The sizes for this profile, else for the nearest smaller profile given."""
         return profiles.pick(self.profile, sizes)
 
-    def record(self, name, value, unit=""):
+    def record(self, name, value, unit="", machine=False):
         """Keep a measured value for the receipt, and draw it in its band over several seeds.
 
-        Raises CourseError where the value is not a finite number.
+        `machine` marks a property of this machine, such as its speed: it has no band. Raises
+        CourseError where the value is not a finite number.
         """
         measured = _finite(name, value)
-        band = bands.read(self.id, self.profile).get(name)
+        band = None if machine else bands.read(self.id, self.profile).get(name)
         low, high = (band.low, band.high) if band else (None, None)
-        self.metrics[name] = {"value": measured, "unit": unit, "low": low, "high": high}
-        _show(_metric_html(name, measured, unit, band), metric_text(name, measured, unit, band))
+        self.metrics[name] = {"value": measured, "unit": unit, "low": low, "high": high, "machine": machine}
+        text = f"{name} = {number(measured)} {unit}".rstrip() if machine else metric_text(name, measured, unit, band)
+        _show(_metric_html(text, measured, band), text)
 
     def quiz(self):
         """Show the recap questions of this notebook, which answer every choice with a reason."""
@@ -72,6 +75,9 @@ def start(lesson, profile="auto", seed=0):
     choice = profiles.choose(profile, gpu.find_card)
     card = gpu.find_card() if papers.gpu and choice.profile.startswith("gpu") else None
     seed_everything(seed)
+    if shell := leftovers.shell():
+        for part in (oom, magic, clinic):
+            part.install(shell)
     setup = [("This run", f"profile {choice.profile} ({choice.reason}), seed {seed}"), *_memory_rows(card)]
     text = "\n".join(f"{label}: {words}" for label, words in [("Lesson", papers.title), *passport.rows(papers), *setup])
     _show(passport.as_html(papers, setup), text)
@@ -135,11 +141,9 @@ def metric_text(name, value, unit, band):
     return f"{text}, {place} the band {number(band.low)} to {number(band.high)} of {band.seeds} seeds"
 
 
-def _metric_html(name, value, unit, band):
-    text = f"<div>{escape(metric_text(name, value, unit, band))}</div>"
-    if band is None or band.high == band.low:
-        return text
-    return text + _band_svg(value, band)
+def _metric_html(text, value, band):
+    html = f"<div>{escape(text)}</div>"
+    return html if band is None or band.high == band.low else html + _band_svg(value, band)
 
 
 def _band_svg(value, band):

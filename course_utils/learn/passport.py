@@ -8,11 +8,15 @@ from pathlib import Path
 from course_utils.errors import CourseError
 from course_utils.gpu.device import show_bytes
 from course_utils.learn import catalog
+from course_utils.learn.measured import measured_text
 
 
 @dataclass(frozen=True)
 class Passport:
-    """What a learner wants to know before the first cell; `vram` is None in a lesson without a GPU."""
+    """What a learner wants to know before the first cell; `vram` is None in a lesson without a GPU.
+
+    `vram` has `estimated_bytes`, and `measured`: names of rows of the GPU contract, or None.
+    """
 
     lesson: str
     title: str
@@ -60,7 +64,7 @@ def vram_text(passport):
     """The VRAM row: estimated · measured · yours."""
     if passport.vram is None:
         return "none: this lesson needs no GPU"
-    measured = passport.vram.get("measured") or "not measured yet"
+    measured = measured_text(passport.vram.get("measured"))
     return f"estimated {show_bytes(passport.vram.get('estimated_bytes'))} · measured {measured}"
 
 

@@ -1,0 +1,1 @@
+"""The rows of the GPU contract: what each one builds, runs and times."""
