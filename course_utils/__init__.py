@@ -9,11 +9,16 @@ import importlib
 _HOMES = {
     "CourseError": "errors",
     "assets": "learn.assets",
+    "cap": "gpu.cap",
     "check": "learn.check",
-    "doctor": "gpu.device",
+    "doctor": "gpu.doctor",
     "expect": "learn.lesson",
+    "fit_batch_size": "gpu.batch",
+    "free": "gpu.free",
+    "gauge": "gpu.gauge",
     "plots": "learn.plots",
     "start": "learn.lesson",
+    "track": "gpu.track",
 }
 _MODULES = {"assets", "plots"}
 

@@ -118,18 +118,32 @@ def progress():
 
 
 @app.command(epilog="Example: course doctor --json")
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False):
-    """Show what this machine has and whether the course can use it."""
-    from course_utils.gpu import device
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, without names and paths.")] = False):
+    """Say what is wrong with this machine, or what it can run. Exit status: 0 healthy, 1 with limits, 2 broken."""
+    from course_utils.gpu import doctor as surgery
+    from course_utils.learn import profiles
 
-    machine = device.look()
+    print("Some seconds of real work, to see what this machine does …", file=sys.stderr)
+    report = surgery.examine(_lessons_for_doctor(), lambda card: profiles.choose("auto", lambda: card))
     if as_json:
         import json
 
-        print(json.dumps(device.as_dict(machine), indent=1))
+        print(json.dumps(surgery.as_dict(report), indent=1))
     else:
-        device.show(machine)
-    raise typer.Exit(0 if machine.healthy else 2)
+        surgery.show(report)
+    raise typer.Exit(report.diagnosis.status)
+
+
+def _lessons_for_doctor():
+    from course_utils.gpu.device import missing_packages
+    from course_utils.gpu.doctor import Lesson
+    from course_utils.learn import catalog, passport
+
+    for lesson in catalog.lessons():
+        papers = passport.read(lesson.path)
+        missing = tuple(missing_packages(papers.extra) or ()) if papers.extra else ()
+        estimate = (papers.vram or {}).get("estimated_bytes")
+        yield Lesson(lesson.id, papers.title, papers.gpu, estimate, papers.extra, missing)
 
 
 @assets_app.command("list", epilog="Example: course assets list")

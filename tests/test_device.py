@@ -1,9 +1,13 @@
-"""The first look at a machine, with and without a card."""
+"""The card that torch computes on, and the small things beside it."""
+
+import sys
+from types import SimpleNamespace
 
 import pytest
 
-from course_utils.gpu import device
-from course_utils.gpu.device import GIB, Card, Machine
+from course_utils.errors import CourseError
+from course_utils.gpu import device, nvml
+from course_utils.gpu.device import GIB
 
 
 @pytest.mark.parametrize(
@@ -14,41 +18,39 @@ def test_bytes_are_shown_in_binary_units(count, text):
     assert device.show_bytes(count) == text
 
 
-CARD = Card("RTX 4070 Ti", int(11.7 * GIB), int(10 * GIB), "580.95")
+def torch_with(cuda, monkeypatch):
+    monkeypatch.setattr(device, "driver_version", lambda: "580.95.05")
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
 
 
-@pytest.mark.parametrize(
-    "torch, driver, card, verdict, healthy",
-    [
-        (None, None, None, "torch is not installed", False),
-        ("2.14.1", "580.95", CARD, "RTX 4070 Ti is ready", True),
-        ("2.14.1", None, None, "No NVIDIA driver answers", True),
-        ("2.14.1", "470.1", None, "(470.1) answers, but torch 2.14.1 cannot use the card", False),
-    ],
-)
-def test_the_verdict_names_the_one_cause(torch, driver, card, verdict, healthy):
-    sentence, good = device._verdict(torch, driver, card)
-    assert verdict in sentence and good is healthy
+def test_the_card_has_torchs_memory_and_nvmls_free_memory(monkeypatch):
+    properties = SimpleNamespace(name="RTX 4070 Ti", total_memory=int(11.7 * GIB))
+    torch_with(SimpleNamespace(is_available=lambda: True, get_device_properties=lambda _: properties), monkeypatch)
+    monkeypatch.setattr(nvml, "memory", lambda: nvml.Memory(12 * GIB, 2 * GIB, 10 * GIB))
+    assert device.find_card() == device.Card("RTX 4070 Ti", int(11.7 * GIB), 10 * GIB, "580.95.05")
 
 
-def test_what_cannot_be_read_is_none_and_shown_as_not_available(monkeypatch):
-    import pynvml
+def test_a_card_that_torch_cannot_open_is_one_sentence(monkeypatch):
+    def broken(_):
+        raise RuntimeError("CUDA error: unknown error\nfor debugging …")
 
-    def no_library():
-        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
-
-    monkeypatch.setattr(pynvml, "nvmlInit", no_library)
-    machine = device.look()
-    assert machine.driver is None and machine.card is None
-    assert dict(device.describe(machine))["card memory"] == "n/a"
+    torch_with(SimpleNamespace(is_available=lambda: True, get_device_properties=broken), monkeypatch)
+    with pytest.raises(CourseError, match="cannot open the card: CUDA error: unknown error. Type `course doctor`"):
+        device.find_card()
 
 
-def test_a_machine_with_a_card_shows_total_and_free_memory():
-    machine = Machine("ready", True, "3.11", "2.14.1", "580.95", CARD, 32 * GIB, 100 * GIB)
-    rows = dict(device.describe(machine))
-    assert (rows["card memory"], rows["card memory free"]) == ("11.70 GiB", "10.00 GiB")
-    assert device.as_dict(machine)["card"]["total_bytes"] == CARD.total_bytes
+def test_without_a_driver_there_is_no_card_and_torch_is_not_imported(monkeypatch):
+    monkeypatch.setattr(device, "driver_version", lambda: None)
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it would raise
+    assert device.find_card() is None
 
 
 def test_a_package_that_is_not_installed_has_no_version():
     assert device.installed_version("no-such-package-anywhere") is None
+
+
+def test_an_extras_missing_packages_are_named(monkeypatch):
+    needs = ["numpy", 'pytest; extra == "llm"', 'no-such-package>=1; extra == "llm"']
+    monkeypatch.setattr(device, "requires", lambda name: needs)
+    assert device.missing_packages("llm") == ["no-such-package"]
+    assert device.missing_packages("unknown") is None

@@ -1,0 +1,136 @@
+"""How much memory is in use, on the card and in RAM, and the budget that a program may use."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from course_utils.gpu import nvml
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Memory at one moment, in bytes; None where there is no card, or the driver hides it.
+
+    `allocated_bytes` is held by live tensors, `reserved_bytes` by torch's cache as well (it
+    contains the former), `process_bytes` by this process on the card (it adds the CUDA context),
+    `others_bytes` by all other programs on the card. `rss_bytes` is this process's resident RAM.
+    """
+
+    allocated_bytes: int | None
+    reserved_bytes: int | None
+    process_bytes: int | None
+    others_bytes: int | None
+    card_free_bytes: int | None
+    card_total_bytes: int | None
+    rss_bytes: int
+
+
+def cuda():
+    """The module torch where this process has opened a card already, else None: a reading must not open one."""
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and torch.cuda.is_initialized() else None
+
+
+def read():
+    """Read everything once; takes well under a millisecond without a card."""
+    card, vram = nvml.memory(), torch_memory()
+    process = process_bytes() if card else None
+    others = card.used_bytes - process if card and process is not None else None
+    return Reading(
+        vram and vram.allocated_bytes,
+        vram and vram.reserved_bytes,
+        process,
+        others,
+        card and card.free_bytes,
+        card and card.total_bytes,
+        ram()[0],
+    )
+
+
+@dataclass(frozen=True)
+class TorchMemory:
+    """torch's allocator on the current card, in bytes; the peaks are since the last reset."""
+
+    allocated_bytes: int
+    reserved_bytes: int
+    peak_allocated_bytes: int
+    peak_reserved_bytes: int
+
+
+def torch_memory():
+    """The `TorchMemory` now, or None where this process has opened no card; one call, for it is asked often."""
+    torch = cuda()
+    if torch is None:
+        return None
+    stats = torch.cuda.memory.memory_stats_as_nested_dict()
+    allocated, reserved = stats["allocated_bytes"]["all"], stats["reserved_bytes"]["all"]
+    return TorchMemory(allocated["current"], reserved["current"], allocated["peak"], reserved["peak"])
+
+
+def ram():
+    """Resident RAM of this process now, and its high-water mark as the kernel keeps it (None where it keeps none), in bytes."""
+    try:
+        with open("/proc/self/status", "rb", buffering=0) as file:
+            text = file.read()
+    except FileNotFoundError:
+        text = b""
+    now, mark = _kib(text, b"VmRSS:"), _kib(text, b"VmHWM:")
+    if now is None:
+        import psutil
+
+        now = psutil.Process().memory_info().rss
+    return now, mark
+
+
+def _kib(text, name):
+    start = text.find(name)
+    return None if start < 0 else int(text[start + len(name) : text.index(b"kB", start)]) * 1024
+
+
+def ram_peak_bytes():
+    """The high-water mark of resident RAM, in bytes, up to 0.2 MiB below `ram()`'s.
+
+    It is the one reading that keeps Python's global lock, so that nothing runs between it and a
+    look at another thread's line.
+    """
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+
+
+def reset_ram_peak():
+    """Set the kernel's high-water mark back to what is resident now; False where that is not allowed.
+
+    The number 5 is the kernel's word for it: man 5 proc_pid_clear_refs.
+    """
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:
+        return False
+    return True
+
+
+def process_bytes():
+    """What this process holds on the card, context included, or None where the driver hides it (WSL2)."""
+    import os
+
+    mine = [one for one in nvml.processes() or () if one.pid == os.getpid()]
+    return mine[0].used_bytes if mine else None
+
+
+def available_ram_bytes():
+    """RAM that programs can still take without swapping, within this process's control group."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    limit, used = _group("memory.max"), _group("memory.current")
+    return free if limit is None or used is None else max(0, min(free, limit - used))
+
+
+def _group(name):
+    # A container without its own view of /sys shows the machine's root group, which has no limit file.
+    try:
+        return int(Path("/sys/fs/cgroup", name).read_text())
+    except (OSError, ValueError):  # no such file, or the word "max"
+        return None

@@ -1,0 +1,174 @@
+"""Runs a step on the `meta` device and writes down every storage that the card would hold.
+
+    trace(step, *args, chip=Chip((8, 9)), stack="model.layers", repeat=2) -> Trace
+
+`step` is called as it would be on the card; modules and tensors in `args` must be on `meta` already
+(`twin.to_meta` makes them so). They are placed first, in the order in which `.cuda()` moves them, unless a
+`Trace` of their loading goes before. `Trace.peak()` replays the events through the allocator and gives
+allocated and reserved bytes with shares by category; `Trace.peak().process_bytes(context_bytes)` the third number.
+"""
+
+from contextlib import ExitStack, contextmanager
+
+from course_utils.errors import CourseError
+from course_utils.gpu.planner import cuda, events, kernels
+from course_utils.gpu.planner.events import Trace
+from course_utils.gpu.planner.kernels import Chip
+
+
+def trace(step, *args, chip=None, stack=None, repeat=2, place=True, prepare=None):
+    """The `Trace` of calling `step(*args)` `repeat` times: the first call makes the optimiser's state.
+
+    `stack` names the module list of equal blocks (in the first module of `args` that has it), whose
+    number is then `Trace.layers`, so that `layers.extend` can lengthen it. `prepare(recorder)` is called in
+    place of the placement when given, and returns what must stay alive.
+    Raises CourseError where the step needs the numbers in a tensor, not only its shape.
+    """
+    from course_utils.gpu.planner.recorder import Recorder
+
+    chip = chip or Chip()
+    modules, optimisers, tensors = found(args)
+    recorder = Recorder(kernels.table(chip), chip, vocabulary(modules))
+    blocks = _blocks(modules, stack)
+    with ExitStack() as open_until_end:
+        open_until_end.enter_context(_watched(recorder, modules, blocks))
+        kept = prepare(recorder) if prepare else None
+        if place:
+            place_all(recorder, modules, optimisers, tensors)
+        open_until_end.enter_context(cuda.behaves(recorder))
+        open_until_end.enter_context(recorder)
+        for _ in range(repeat):
+            recorder.mark("step")
+            _run(step, args)
+        written = recorder.close()
+        del kept
+    return Trace(written, len(blocks) if blocks else None, recorder.uncertain_bytes)
+
+
+def _run(step, args):
+    try:
+        step(*args)
+    except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        text = str(error).strip().partition("\n")[0]
+        if "meta" in text.lower():
+            raise CourseError(
+                f"The planner knows shapes, not numbers, and this step needs the numbers: {text}. "
+                "Leave .item(), .tolist(), .numpy() and printing out of the step, and make lists from lengths."
+            ) from error
+        raise
+
+
+def found(args):
+    """The modules, optimisers and other tensors in arguments, which may be nested in lists and dictionaries."""
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    modules, optimisers, tensors = [], [], []
+    for one in tree_leaves(args):
+        if isinstance(one, torch.nn.Module):
+            modules.append(one)
+        elif isinstance(one, torch.optim.Optimizer):
+            optimisers.append(one)
+        elif isinstance(one, torch.Tensor):
+            tensors.append(one)
+    return modules, optimisers, tensors
+
+
+def vocabulary(modules):
+    """Sizes that mark a tensor as logits: the tables of embeddings, where they are larger than any width."""
+    import torch
+
+    return {
+        one.num_embeddings for each in modules for one in each.modules()
+        if isinstance(one, torch.nn.Embedding) and one.num_embeddings > 4 * one.embedding_dim // 4 and one.num_embeddings >= 1000
+    }
+
+
+def _blocks(modules, stack):
+    if stack is None:
+        return []
+    for module in modules:
+        for name, one in module.named_modules():
+            if name == stack or name.endswith("." + stack):
+                return list(one)
+    raise CourseError(f"stack={stack!r}: no module has a list of that name. Look at print(model).")
+
+
+def place_all(recorder, modules, optimisers, tensors):
+    """Record what is on the card before the step: weights as `.cuda()` moves them, states, inputs."""
+    for module in modules:
+        for one in in_order_of_apply(module):
+            _place(recorder, one, events.WEIGHTS)
+    for optimiser in optimisers:
+        for state in optimiser.state.values():
+            for one in state.values():
+                _place(recorder, one, events.OPTIMISER)
+    for one in tensors:
+        _place(recorder, one, events.TEMPORARIES)
+
+
+def _place(recorder, tensor, category):
+    import torch
+
+    if isinstance(tensor, torch.Tensor) and tensor.device.type == "meta" and not recorder.known(tensor):
+        recorder.add(tensor.untyped_storage(), category, recorder.owner_of(tensor), "placed")
+
+
+def in_order_of_apply(module):
+    """Parameters and buffers in the order in which `Module.cuda()` moves them: children before their parent."""
+    for child in module.children():
+        yield from in_order_of_apply(child)
+    for one in module._parameters.values():
+        if one is not None:
+            yield one
+            state = getattr(one, "quant_state", None)
+            if state is not None:
+                yield from quantisation_tensors(state)
+    yield from (one for one in module._buffers.values() if one is not None)
+
+
+def quantisation_tensors(state):
+    """The tensors of a bitsandbytes `QuantState`."""
+    yield from (one for one in (state.absmax, state.code, state.offset) if one is not None)
+    if state.state2 is not None:
+        yield from quantisation_tensors(state.state2)
+
+
+@contextmanager
+def _watched(recorder, modules, blocks):
+    import torch
+    from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+    def before_step(optimiser, *_):
+        for group in optimiser.param_groups:
+            for one in group["params"]:
+                if one.grad is not None:
+                    recorder.relabel(one.grad, events.GRADIENTS)
+        recorder.phase = events.OPTIMISER
+
+    def after_step(optimiser, *_):
+        recorder.phase = None
+        for state in optimiser.state.values():
+            for one in state.values():
+                if isinstance(one, torch.Tensor):
+                    recorder.relabel(one, events.OPTIMISER)
+
+    handles = [register_optimizer_step_pre_hook(before_step), register_optimizer_step_post_hook(after_step)]
+    for module in modules:
+        for one in module.parameters():
+            if one.requires_grad and one.is_leaf:
+                handles.append(
+                    one.register_post_accumulate_grad_hook(lambda p: recorder.relabel(p.grad, events.GRADIENTS))
+                )
+    recorder.layered = bool(blocks)
+    numbered = list(enumerate(blocks)) + ([(None, module) for module in modules] if blocks else [])
+    for number, block in numbered:
+        handles.append(block.register_forward_pre_hook(lambda *_, n=number: recorder.enter(n)))
+        handles.append(block.register_forward_hook(lambda *_: recorder.leave(), always_call=True))
+        if number is not None:
+            recorder.own(block, number)
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
