@@ -15,9 +15,10 @@ WRONG = "def my_rmse(y, y_hat):\n    return float(np.mean((y - y_hat) ** 2))"
 def main():
     """Run week 01, answer one exercise wrongly, and take the picture of what the check says."""
     folder = Path(tempfile.mkdtemp())
-    with jupyterlab.lab(folder) as address, jupyterlab.page(address, 1150, 800) as tab:
+    lab = jupyterlab.lab(folder, "week01_regression.ipynb")
+    with lab as address, jupyterlab.page(address, 1150, 800) as tab:
         jupyterlab.wait_until_ready(tab)
-        jupyterlab.run_all(tab)
+        jupyterlab.run_all(tab, "week01 finished in")
         tab.keyboard.press("Control+b")  # hide the file list
         verdict = jupyterlab.write_and_check(tab, "def my_rmse", WRONG, 'course.check("week01.rmse"')
         verdict.locator(".course-hint summary").first.click()

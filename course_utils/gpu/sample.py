@@ -177,26 +177,30 @@ def page(samples):
 
 def _charts(samples):
     now = samples[-1]
-    used, busy = [one.used_bytes / GIB for one in samples], [one.busy_percent for one in samples]
-    curves = [
-        (one.seconds - now.seconds, one.parts[0].bytes / one.total_bytes, one.used_bytes / one.total_bytes, one)
-        for one in samples
-    ]
+    used = [one.used_bytes / GIB for one in samples]
     return [
         {
             "label": "memory used",
             "range": f"{min(used):.2f} to {max(used):.2f} GiB",
-            "points": [[round(age, 2), round(total, 4), round(kernel, 4)] for age, kernel, total, _ in curves],
+            "points": [[_age(one, now), *_shares(one)] for one in samples],
         },
         {
             "label": "GPU utilisation" if now.sensors else "CPU load",
-            "range": _range(busy),
+            "range": _range([one.busy_percent for one in samples]),
             "points": [
-                [round(age, 2), None if one.busy_percent is None else one.busy_percent / 100]
-                for age, _, _, one in curves
+                [_age(one, now), None if one.busy_percent is None else one.busy_percent / 100] for one in samples
             ],
         },
     ]
+
+
+def _shares(sample):
+    kernel_bytes = sample.parts[0].bytes
+    return [round(count / sample.total_bytes, 4) for count in (sample.used_bytes, kernel_bytes)]
+
+
+def _age(sample, now):
+    return round(sample.seconds - now.seconds, 2)  # below zero: seconds before now
 
 
 def _range(percents):

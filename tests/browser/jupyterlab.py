@@ -17,14 +17,18 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SETTINGS = {  # without windowing every cell is in the page; without news no box covers it
     "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": '{"windowingMode": "none"}',
     "@jupyterlab/apputils-extension/notification.jupyterlab-settings": '{"fetchNews": "false"}',
+    "@jupyterlab/apputils-extension/themes.jupyterlab-settings": '{"adaptive-theme": true}',  # as the browser's
 }
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 @contextmanager
-def lab(folder, profile="smoke"):
-    """Address of a JupyterLab whose root is a copy of the notebooks in `folder`."""
-    shutil.copytree(project_dir() / "notebooks", folder / "notebooks")
+def lab(folder, notebook, profile="smoke"):
+    """Address of this notebook in a JupyterLab of its own.
+
+    Its root is `folder`/notebooks: the course's notebooks, beside those that were put there before.
+    """
+    shutil.copytree(project_dir() / "notebooks", folder / "notebooks", dirs_exist_ok=True)
     for name, content in SETTINGS.items():
         path = folder / "settings" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,15 +37,15 @@ def lab(folder, profile="smoke"):
     server = subprocess.Popen(_command(folder / "notebooks", port), env=_environment(folder, profile), **_quiet(folder))
     try:
         _wait_for(port, server)
-        yield f"http://127.0.0.1:{port}/lab/tree/week01_regression.ipynb?token=course"
+        yield f"http://127.0.0.1:{port}/lab/tree/{notebook}?token=course"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(20)
 
 
 @contextmanager
-def page(address, width=1200, height=1000, dark=False):
-    """A page of headless Chromium at this address."""
+def page(address, width=1200, height=1000, dark=False, errors=None):
+    """A page of headless Chromium at this address; what its console calls an error is added to the list `errors`."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -50,6 +54,9 @@ def page(address, width=1200, height=1000, dark=False):
             tab = browser.new_page(
                 viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
             )
+            if errors is not None:
+                tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+                tab.on("pageerror", lambda error: errors.append(str(error)))
             tab.goto(address)
             yield tab
         finally:
@@ -95,15 +102,29 @@ def wait_until_ready(tab):
     tab.wait_for_selector("text=Python 3 (ipykernel) | Idle", timeout=60_000)
 
 
-def run_all(tab, seconds=150):
-    """Run every cell and wait for the receipt."""
+def run_all(tab, end, seconds=150):
+    """Run every cell and wait until the page shows the text `end`, such as "week01 finished in"."""
     for _ in range(5):  # JupyterLab drops the command while the session is still being joined
         tab.click("text=Run >> nth=0")
         tab.click("li[data-command='runmenu:run-all'], li[data-command='notebook:run-all-cells']")
         tab.wait_for_timeout(3000)
         if tab.locator(".jp-InputPrompt", has_text=re.compile(r"\[(\*|\d+)\]")).count():
             break
-    tab.wait_for_selector("text=week01 finished in", timeout=seconds * 1000)
+    tab.get_by_text(end).first.wait_for(timeout=seconds * 1000)
+
+
+def restart_kernel(tab):
+    """Restart the kernel through the menu, and wait until the new one answers."""
+    tab.click("text=Kernel >> nth=0")
+    tab.click("li[data-command='kernelmenu:restart']")
+    tab.click("button.jp-mod-accept:has-text('Restart')")
+    tab.wait_for_selector("text=Python 3 (ipykernel) | Idle", timeout=60_000)
+
+
+def run_cell(tab, text):
+    """Run the code cell that holds this text; returns at once."""
+    cell_with(tab, text).locator(".cm-content").click()
+    tab.keyboard.press("Shift+Enter")
 
 
 def cell_with(tab, text):

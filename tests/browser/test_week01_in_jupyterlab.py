@@ -24,9 +24,9 @@ RIGHT = "def my_rmse(y, y_hat):\n    return float(np.mean((y - y_hat) ** 2) ** 0
 
 def test_a_newcomer_runs_week_01_and_solves_an_exercise(tmp_path):
     shots = jupyterlab.output_folder()
-    with jupyterlab.lab(tmp_path) as address, jupyterlab.page(address) as tab:
+    with jupyterlab.lab(tmp_path, "week01_regression.ipynb") as address, jupyterlab.page(address) as tab:
         jupyterlab.wait_until_ready(tab)
-        jupyterlab.run_all(tab)
+        jupyterlab.run_all(tab, "week01 finished in")
         assert tab.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
         assert tab.locator(".jp-OutputArea img[alt]").count() >= 15
         assert tab.locator(".jp-OutputArea .Quiz").count() == 11
