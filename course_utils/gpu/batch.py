@@ -1,6 +1,5 @@
 """`fit_batch_size`: the largest batch whose training step stays within the budget, by trying."""
 
-import ctypes
 import traceback
 from dataclasses import dataclass
 
@@ -10,8 +9,6 @@ from course_utils.gpu.device import show_bytes
 from course_utils.gpu.free import collect
 
 STEPS = 2  # optimiser state appears at the end of the first, so the second holds more
-MIB = 1024**2
-M_MMAP_THRESHOLD = -3  # in glibc's malloc.h
 LARGEST = 65_536  # where no limit is given: a step whose memory does not grow would go on for ever
 RAM_SHARE = 0.9  # of the RAM that is available; beyond it Linux kills the process instead of refusing
 
@@ -64,11 +61,12 @@ class Fit:
         )
 
 
-def fit_batch_size(step, start=1, limit=None, budget_gib=None):
+def fit_batch_size(step, start=1, limit=None, budget_gib=None, precision=0.0):
     """Find the largest batch size for which `step(batch_size)`, one whole training step, stays within the budget.
 
     Doubles from `start` until a size does not fit or `limit` (default 65,536) is reached, then
-    bisects; two steps at each size, so the model learns on the way. A size is too large if it
+    bisects, until the gap is 1 or at most the share `precision` of the answer (0.02 is 2 %). Two
+    steps at each size, so the model learns on the way. A size is too large if it
     runs out of memory or if its measured peak passes the budget (`budget_gib` in GiB, else
     `cap.budget`). On a card torch's allocator is held to the budget meanwhile; on a CPU a size
     that would take more than 90 % of the available RAM, as the sizes before foretell, is not tried,
@@ -76,22 +74,22 @@ def fit_batch_size(step, start=1, limit=None, budget_gib=None):
     Errors of `step` other than running out of memory pass through.
     Raises CourseError for wrong arguments, or where `start` does not fit.
     """
-    budget = _checked(step, start, limit, budget_gib)
+    budget = _checked(step, start, limit, budget_gib, precision)
     limit = LARGEST if limit is None else limit
     with _Meter(budget.bytes) as meter:
         first = meter.trial(step, start)
         if not first.fits:
             raise CourseError(_nothing_fits(first, budget))
-        curve = search(lambda size: meter.trial(step, size), first, limit)
+        curve = search(lambda size: meter.trial(step, size), first, limit, precision)
     fitting = max(one.batch_size for one in curve if one.fits)
     return Fit(fitting, budget.bytes, budget.reason, meter.memory, tuple(curve))
 
 
-def search(trial, first, limit):
+def search(trial, first, limit, precision=0.0):
     """Double from `first`, a `Trial` that fits, then bisect; `trial(size)` gives the next ones. Sorted by size.
 
-    The answer has been tried and fits, and the next size up was tried and does not (or is the
-    limit), also where memory does not grow with every size.
+    The answer has been tried and fits, and the next size up (with a `precision`, one that is at
+    most this share larger) was tried and does not, also where memory does not grow with every size.
     """
     tried = {first.batch_size: first}
     low, high = first.batch_size, None
@@ -99,7 +97,7 @@ def search(trial, first, limit):
         size = min(2 * low, limit)
         tried[size] = trial(size)
         low, high = (size, None) if tried[size].fits else (low, size)
-    while high is not None and high - low > 1:
+    while high is not None and high - low > max(1, precision * low):
         size = (low + high) // 2
         tried[size] = trial(size)
         low, high = (size, high) if tried[size].fits else (low, size)
@@ -114,7 +112,7 @@ class _Meter:
         self._measured, self._fraction = [], None
 
     def __enter__(self):
-        _return_blocks_at_once()
+        memory.return_blocks_at_once()
         collect()
         self._base = memory.ram()[0]
         return self
@@ -168,14 +166,6 @@ class _Meter:
         torch.cuda.set_per_process_memory_fraction(min(self._fraction, max(allowed, 0.0)))
 
 
-def _return_blocks_at_once():
-    # Else glibc keeps freed blocks of up to 32 MiB, and the peak of one and the same size varied
-    # by a third between trials. With 1 MiB training took 3 % longer here, with 128 KiB 13 %.
-    adjust = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's own: musl and macOS have none
-    if adjust:
-        adjust(M_MMAP_THRESHOLD, MIB)
-
-
 def foretell(measured, size):
     """The peak to expect at `size`, in bytes, from (size, peak) pairs: memory is a constant plus so much an example.
 
@@ -196,7 +186,7 @@ def _context():
     return None if process is None or vram is None else process - vram.reserved_bytes
 
 
-def _checked(step, start, limit, budget_gib):
+def _checked(step, start, limit, budget_gib, precision):
     if not callable(step):
         raise CourseError(f"step={step!r} is not a function. Give one that runs a step: fit_batch_size(step).")
     for name, value in (("start", start), ("limit", limit)):
@@ -206,6 +196,8 @@ def _checked(step, start, limit, budget_gib):
             raise CourseError(f"{name}={value!r} must be a whole number from 1, such as {name}=8.")
     if limit is not None and limit < start:
         raise CourseError(f"limit={limit} is below start={start}. Give a larger limit, or a smaller start.")
+    if not isinstance(precision, (int, float)) or not 0 <= precision < 1:
+        raise CourseError(f"precision={precision!r} must be a share from 0 to below 1, such as precision=0.02.")
     return cap.budget_of(budget_gib)
 
 

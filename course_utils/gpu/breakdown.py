@@ -71,10 +71,11 @@ class Breakdown:
             "others_bytes": "other programs",
             "runtime_bytes": "Python and its libraries",
         }
+        elsewhere = ("runtime_bytes",)
         if self.place == "RAM":
             words["activations_bytes"] = "activations, temporaries, other data"
-            words = {name: one for name, one in words.items() if getattr(self, name) is not None}
-        shares = [(one, getattr(self, name)) for name, one in words.items()]
+            elsewhere = ("cache_bytes", "context_bytes", "others_bytes") + (("runtime_bytes",) if self.capped else ())
+        shares = [(one, getattr(self, name)) for name, one in words.items() if name not in elsewhere]
         known = sorted((row for row in shares if row[1]), key=lambda row: -row[1])
         return known + [row for row in shares if row[1] is None]
 

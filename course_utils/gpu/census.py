@@ -29,15 +29,17 @@ def take():
     census, torch = Census(), sys.modules.get("torch")
     if torch is None or not hasattr(torch, "optim"):  # the second: an import that failed half-way
         return census
-    kinds = ((torch.optim.Optimizer, census.optimisers), (torch.nn.Module, census.modules))
+    kinds = (torch.Tensor, torch.optim.Optimizer, torch.nn.Module)
+    wanted = {}
     for thing in gc.get_objects():
         # type() and not isinstance: a proxy answers isinstance by importing or computing something.
-        if issubclass(type(thing), torch.Tensor):
+        kind = type(thing)
+        if kind not in wanted:
+            wanted[kind] = next((one for one in kinds if issubclass(kind, one)), None)
+        if wanted[kind] is torch.Tensor:
             add(census, thing)
-        else:
-            for kind, found in kinds:
-                if issubclass(type(thing), kind):
-                    found.append(thing)
+        elif wanted[kind] is not None:
+            (census.modules if wanted[kind] is torch.nn.Module else census.optimisers).append(thing)
     return census
 
 

@@ -10,7 +10,7 @@ from course_utils.gpu.facts import Facts, gather
 from course_utils.gpu.limits import against_sheet
 from course_utils.gpu.redact import redact
 
-WIDTH = 110
+WIDTH = 92  # characters that a notebook shows without breaking the line
 
 
 @dataclass(frozen=True)

@@ -111,11 +111,7 @@ class Sampler:
         while self._is_wanted():
             due = max(due + SECONDS, time.monotonic())
             time.sleep(max(0, due - time.monotonic()))
-            try:
-                self._widget.page = self._read()
-            except AttributeError:
-                if not _torch_is_half_imported():
-                    raise
+            self._widget.page = self._read()
 
     def _read(self, cpu_interval_seconds=None):
         newest = sample.read(cpu_interval_seconds)
@@ -144,12 +140,6 @@ class Sampler:
 
 
 _sampler = Sampler()
-
-
-def _torch_is_half_imported():
-    # While a cell imports torch, another thread finds the module without all of its names.
-    spec = getattr(sys.modules.get("torch"), "__spec__", None)
-    return getattr(spec, "_initializing", False)
 
 
 def _watch_cells(shell, starts, ends):

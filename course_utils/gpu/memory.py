@@ -6,6 +6,8 @@ from pathlib import Path
 
 from course_utils.gpu import nvml
 
+M_MMAP_THRESHOLD = -3  # in glibc's malloc.h
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -28,7 +30,9 @@ class Reading:
 def cuda():
     """The module torch where this process has opened a card already, else None: a reading must not open one."""
     torch = sys.modules.get("torch")
-    return torch if torch is not None and torch.cuda.is_initialized() else None
+    # While another thread imports torch, the module is there without all of its names.
+    is_initialized = getattr(getattr(torch, "cuda", None), "is_initialized", None)
+    return torch if is_initialized is not None and is_initialized() else None
 
 
 def read():
@@ -134,3 +138,16 @@ def _group(name):
         return int(Path("/sys/fs/cgroup", name).read_text())
     except (OSError, ValueError):  # no such file, or the word "max"
         return None
+
+
+def return_blocks_at_once():
+    """From now on glibc gives freed blocks of 1 MiB or more back to the system at once, so that RAM falls when tensors go.
+
+    By default it keeps blocks of up to 32 MiB, and the peak of one and the same training step
+    varied by a third between trials. Training took 3 % longer with 1 MiB, 13 % with 128 KiB.
+    """
+    import ctypes
+
+    adjust = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's own: musl and macOS have none
+    if adjust:
+        adjust(M_MMAP_THRESHOLD, 1024**2)

@@ -54,7 +54,8 @@ def handle():
     by its UUID; before that the first entry of CUDA_VISIBLE_DEVICES counts.
     """
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
+    is_initialized = getattr(getattr(torch, "cuda", None), "is_initialized", None)  # absent while torch is imported
+    if is_initialized is not None and is_initialized():
         return ask("nvmlDeviceGetHandleByUUID", f"GPU-{torch.cuda.get_device_properties(0).uuid}")
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
     if first.startswith(("GPU-", "MIG-")):

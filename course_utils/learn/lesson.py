@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 
 from course_utils.errors import CourseError
-from course_utils.gpu import clinic, leftovers, magic, oom
+from course_utils.gpu import clinic, leftovers, magic, memory, oom, peaks
 from course_utils.gpu import device as gpu
 from course_utils.learn import bands, passport, profiles
 from course_utils.learn.paths import data_dir, write_atomically
@@ -75,6 +75,8 @@ def start(lesson, profile="auto", seed=0):
     choice = profiles.choose(profile, gpu.find_card)
     card = gpu.find_card() if papers.gpu and choice.profile.startswith("gpu") else None
     seed_everything(seed)
+    if papers.gpu and card is None:
+        memory.return_blocks_at_once()  # RAM stands in for the card's memory, and must fall like it
     if shell := leftovers.shell():
         for part in (oom, magic, clinic):
             part.install(shell)
@@ -176,13 +178,8 @@ def _receipt(lesson):
 
 
 def _peak(device):
-    import resource
-
-    if device == "cuda":
-        import torch
-
-        return torch.cuda.max_memory_allocated(), "VRAM"
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "RAM"  # Linux counts it in KiB
+    done = peaks.of_process()
+    return (done.allocated_bytes or 0, "VRAM") if device == "cuda" else (done.rss_bytes, "RAM")
 
 
 def _checks(lesson):

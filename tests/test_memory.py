@@ -1,0 +1,111 @@
+"""Readings of memory and peaks that nest; psutil and hand arithmetic are the oracles."""
+
+import psutil
+import pytest
+from made_up_card import card  # noqa: F401
+
+from course_utils.gpu import memory, peaks
+
+MIB = 1024**2
+
+
+def block(mib):
+    """Bytes that are resident: each page is written to."""
+    return bytearray(mib * MIB)
+
+
+def test_resident_ram_is_what_psutil_says():
+    now, mark = memory.ram()
+    assert now == pytest.approx(psutil.Process().memory_info().rss, abs=MIB)
+    assert mark >= now - MIB
+
+
+def test_without_a_card_all_readings_of_one_are_none():
+    found = memory.read()
+    assert found.rss_bytes > 0
+    assert (found.allocated_bytes, found.reserved_bytes, found.process_bytes, found.others_bytes) == (None,) * 4
+
+
+def test_the_kernels_mark_stays_up_until_it_is_reset():
+    large = block(200)
+    del large
+    now, mark = memory.ram()
+    assert mark > now + 150 * MIB
+    assert memory.reset_ram_peak()
+    now, mark = memory.ram()
+    assert mark < now + 10 * MIB
+    assert memory.ram_peak_bytes() == pytest.approx(mark, abs=2 * MIB)
+
+
+def test_available_ram_is_no_more_than_the_machine_has_free():
+    assert 0 < memory.available_ram_bytes() <= psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize("limit, used, free", [(10, 4, 6), (10, 12, 0), (None, 4, None), (2**60, 0, None)])
+def test_a_control_groups_limit_lowers_what_is_available(monkeypatch, limit, used, free):
+    monkeypatch.setattr(memory, "_group", {"memory.max": limit, "memory.current": used}.get)
+    found = memory.available_ram_bytes()
+    assert found == free if free is not None else found == pytest.approx(psutil.virtual_memory().available, rel=0.2)
+
+
+def test_an_inner_stretch_neither_loses_nor_inherits_the_outer_peak():
+    start = memory.ram()[0]
+    outer = peaks.begin()
+    large = block(200)
+    del large
+    inner = peaks.begin()
+    small = block(60)
+    del small
+    peaks.end(inner)
+    peaks.end(outer)
+    assert outer.rss_bytes - start == pytest.approx(200 * MIB, abs=8 * MIB)
+    assert inner.rss_bytes - start == pytest.approx(60 * MIB, abs=8 * MIB)
+    assert peaks.of_process().rss_bytes >= outer.rss_bytes
+
+
+def test_an_outer_stretch_counts_the_peak_of_an_inner_one():
+    start = memory.ram()[0]
+    outer, inner = peaks.begin(), peaks.begin()
+    large = block(150)
+    del large
+    peaks.end(inner)
+    later = peaks.begin()
+    peaks.end(later)
+    peaks.end(outer)
+    assert outer.rss_bytes - start == pytest.approx(150 * MIB, abs=8 * MIB)
+    assert later.rss_bytes - start < 20 * MIB
+
+
+def test_stretches_may_end_in_any_order():
+    first, second = peaks.begin(), peaks.begin()
+    peaks.end(first)
+    large = block(100)
+    del large
+    peaks.end(second)
+    assert second.rss_bytes - first.rss_bytes > 90 * MIB
+
+
+def test_peaks_of_a_card_nest_as_well(card):  # noqa: F811
+    outer = peaks.begin()
+    card.take(900)
+    card.give(900)
+    inner = peaks.begin()
+    card.take(300)
+    card.give(200)
+    peaks.end(inner)
+    peaks.end(outer)
+    assert (inner.allocated_bytes, inner.reserved_bytes) == (300, 900)
+    assert (outer.allocated_bytes, outer.reserved_bytes) == (900, 900)
+    assert card.peak_allocated == 300  # what torch.cuda.max_memory_allocated() says after the inner stretch
+    assert peaks.of_process().allocated_bytes == 900
+
+
+def test_a_card_is_read_with_its_context_and_other_programs(card):  # noqa: F811
+    card.take(1000)
+    card.give(400)
+    found = memory.read()
+    assert (found.allocated_bytes, found.reserved_bytes) == (600, 1000)
+    assert found.process_bytes == 1000 + card.context_bytes
+    assert found.others_bytes == card.others_bytes
+    card.hidden = True
+    assert memory.read().others_bytes is None
