@@ -22,7 +22,7 @@ from course_utils.learn.paths import project_dir, write_atomically
 
 PACKAGES = ("anywidget", "ipykernel", "ipywidgets", "psutil")
 RESULT = project_dir() / "benchmarks" / "results" / "gauge_cost.json"
-WITHOUT = "import torch, anywidget, psutil\nfrom course_utils.gpu.gauge import gauge"
+WITHOUT = "import torch, anywidget, psutil\nfrom course_utils.gpu.gauge.gauge import gauge"
 WAYS = {"without": WITHOUT, "with": f"{WITHOUT}\ngauge()"}
 
 

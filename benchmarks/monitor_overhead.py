@@ -20,8 +20,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `course lab` sets it: 
 
 from course_utils.gpu.device import installed_version
 from course_utils.gpu.memory import cuda
-from course_utils.gpu.timeline import Timeline
-from course_utils.gpu.track import begin, measured
+from course_utils.gpu.monitor.timeline import Timeline
+from course_utils.gpu.monitor.track import begin, measured
 from course_utils.learn.paths import project_dir, write_atomically
 
 RESULT = project_dir() / "benchmarks" / "results" / "monitor_overhead.json"

@@ -11,14 +11,14 @@ _HOMES = {
     "assets": "learn.assets",
     "cap": "gpu.cap",
     "check": "learn.check",
-    "doctor": "gpu.doctor",
+    "doctor": "gpu.doctor.doctor",
     "expect": "learn.lesson",
-    "fit_batch_size": "gpu.batch",
-    "free": "gpu.free",
-    "gauge": "gpu.gauge",
+    "fit_batch_size": "gpu.monitor.batch",
+    "free": "gpu.oom.free",
+    "gauge": "gpu.gauge.gauge",
     "plots": "learn.plots",
     "start": "learn.lesson",
-    "track": "gpu.track",
+    "track": "gpu.monitor.track",
 }
 _MODULES = {"assets", "plots"}
 

@@ -120,7 +120,7 @@ def progress():
 @app.command(epilog="Example: course doctor --json")
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, without names and paths.")] = False):
     """Say what is wrong with this machine, or what it can run. Exit status: 0 healthy, 1 with limits, 2 broken."""
-    from course_utils.gpu import doctor as surgery
+    from course_utils.gpu.doctor import doctor as surgery
     from course_utils.learn import profiles
 
     print("Some seconds of real work, to see what this machine does …", file=sys.stderr)
@@ -136,7 +136,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSO
 
 def _lessons_for_doctor():
     from course_utils.gpu.device import missing_packages
-    from course_utils.gpu.doctor import Lesson
+    from course_utils.gpu.doctor.doctor import Lesson
     from course_utils.learn import catalog, passport
 
     for lesson in catalog.lessons():

@@ -6,3 +6,7 @@ class CourseError(Exception):
 
     The command line prints it as one sentence and exits with status 2.
     """
+
+    def _render_traceback_(self):
+        # IPython's hook: a notebook shows the sentence and not the frames that led to it.
+        return [f"CourseError: {self}"]

@@ -1,4 +1,9 @@
+import gc
+import sys
+
 import pytest
+
+MAIN = sys.modules["__main__"]
 
 
 @pytest.fixture(autouse=True)
@@ -14,7 +19,6 @@ def own_folders(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def made_up(monkeypatch):
     """The exercises of tests/made_up, by the part of their id after the dot, as if the course had a week 99."""
-    import sys
     from pathlib import Path
 
     import course_utils.exercises
@@ -27,3 +31,11 @@ def made_up(monkeypatch):
     monkeypatch.setattr(handout, "_functions", {})
     monkeypatch.setattr(handout, "_values", {})
     return {id.partition(".")[2]: one for id, one in exercises_of("week99").items()}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_by_the_tests_before():
+    """Walks over all objects, as `free()` makes, see this test's; and `__main__` is pytest again after an IPython shell."""
+    gc.freeze()
+    yield
+    sys.modules["__main__"] = MAIN

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from course_utils.gpu.checks import CHECKS
-from course_utils.gpu.facts import Card, Driver, Environment, Facts, Program, Storage, System
-from course_utils.gpu.work import Check, Speed, Work
+from course_utils.gpu.doctor.checks import CHECKS
+from course_utils.gpu.doctor.facts import Card, Driver, Environment, Facts, Program, Storage, System
+from course_utils.gpu.doctor.work import Check, Speed, Work
 
 GIB = 1024**3
 MIB = 1024**2

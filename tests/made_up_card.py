@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from course_utils.gpu import memory, nvml, peaks
+from course_utils.gpu import memory, nvml
+from course_utils.gpu.monitor import peaks
 
 GIB = 1024**3
 

@@ -5,8 +5,8 @@ from made_up_card import card  # noqa: F401
 
 from course_utils.errors import CourseError
 from course_utils.gpu import memory
-from course_utils.gpu.batch import Fit, Trial, fit_batch_size, foretell, search
 from course_utils.gpu.device import GIB
+from course_utils.gpu.monitor.batch import Fit, Trial, fit_batch_size, foretell, search
 
 MIB = 1024**2
 
@@ -175,6 +175,7 @@ def training():
     return step
 
 
+@pytest.mark.slow
 def test_real_training_stays_within_its_budget_and_its_memory_grows_in_a_line(training):
     found = fit_batch_size(training, start=64, limit=128, budget_gib=0.075)
     fitting = {one.batch_size: one.peak_bytes for one in found.curve if one.fits}

@@ -5,13 +5,13 @@ from dataclasses import fields, is_dataclass, replace
 import pytest
 from machines import CPU_ONLY, GIB, HEALTHY, MIB, PASSED, WSL, change, failing, without_driver, without_work_on_the_card
 
-from course_utils.gpu import limits
-from course_utils.gpu.cause_setup import FIRST_DRIVER, MINIMUM_DRIVER, minimum_driver
-from course_utils.gpu.cause_work import runs_on
-from course_utils.gpu.causes import RULES, diagnose
-from course_utils.gpu.doctor import examine, text
-from course_utils.gpu.facts import Program
-from course_utils.gpu.work import Speed, Work
+from course_utils.gpu.doctor import limits
+from course_utils.gpu.doctor.cause_setup import FIRST_DRIVER, MINIMUM_DRIVER, minimum_driver
+from course_utils.gpu.doctor.cause_work import runs_on
+from course_utils.gpu.doctor.causes import RULES, diagnose
+from course_utils.gpu.doctor.doctor import examine, text
+from course_utils.gpu.doctor.facts import Program
+from course_utils.gpu.doctor.work import Speed, Work
 
 NVIDIA = "https://www.nvidia.com/drivers"
 CRASHED = {"work__ended": "killed", "work__during": "attention (SDPA)", "work__error": "SIGSEGV"}

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from course_utils.errors import CourseError
-from course_utils.gpu import clinic, oom
 from course_utils.gpu.device import GIB
+from course_utils.gpu.oom import clinic, oom
 
 slow = pytest.mark.slow
 STEP = """%%capped 0.75
@@ -167,6 +167,6 @@ def test_in_a_headless_notebook_the_run_goes_on_without_an_error_output(tmp_path
 
 
 def test_the_name_of_the_capped_cell_is_one_of_the_readers_own():
-    from course_utils.gpu import places
+    from course_utils.gpu.monitor import places
 
     assert places.is_users(oom.CAPPED)

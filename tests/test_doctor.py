@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 from machines import CPU_ONLY, GIB, HEALTHY, WSL, change, failing, without_work_on_the_card
 
-from course_utils.gpu import details, doctor
-from course_utils.gpu.doctor import Lesson, as_dict, examine, text
-from course_utils.gpu.facts import Program
-from course_utils.gpu.redact import clean, redact
+from course_utils.gpu.doctor import details, doctor
+from course_utils.gpu.doctor.doctor import Lesson, as_dict, examine, text
+from course_utils.gpu.doctor.facts import Program
+from course_utils.gpu.doctor.redact import clean, redact
 
 
 def test_the_first_three_lines_are_verdict_cause_and_command():
@@ -125,7 +125,7 @@ SECRETS = [
 
 
 def test_the_json_tells_neither_who_nor_where_nor_which_card(monkeypatch):
-    monkeypatch.setattr("course_utils.gpu.redact.known_names", lambda: ["annas-pc", "anna"])
+    monkeypatch.setattr("course_utils.gpu.doctor.redact.known_names", lambda: ["annas-pc", "anna"])
     told = "anna@annas-pc: /home/anna/course/.venv/lib/x.so, token hf_abcdefgh12345678, a@b.org"
     facts = change(
         system__visible_devices=SECRETS[3],
@@ -144,7 +144,7 @@ def test_the_json_tells_neither_who_nor_where_nor_which_card(monkeypatch):
 
 
 def test_redaction_leaves_the_diagnosis_and_its_command_as_they_are(monkeypatch):
-    monkeypatch.setattr("course_utils.gpu.redact.known_names", lambda: ["ubuntu", "cuda", "linux"])
+    monkeypatch.setattr("course_utils.gpu.doctor.redact.known_names", lambda: ["ubuntu", "cuda", "linux"])
     assert redact(HEALTHY) == HEALTHY
     facts = change(WSL, storage__on_windows_disk=True)
     assert as_dict(examine(facts=facts))["command"] == examine(facts=facts).diagnosis.command

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from machines import HEALTHY, change, failing, without_driver
 
-from course_utils.gpu import facts, readings
-from course_utils.gpu.work import Work
+from course_utils.gpu.doctor import facts, readings
+from course_utils.gpu.doctor.work import Work
 
 LINUX = "Linux version 6.8.0-45-generic (gcc 13.2.0)"
 WSL2 = "Linux version 5.15.167.4-microsoft-standard-WSL2 (root@f9c826d3017f)"
@@ -189,7 +189,7 @@ def test_a_card_works_when_all_work_but_an_extras_succeeded_on_it():
 
 
 def test_the_card_is_read_before_the_work_takes_its_memory(monkeypatch):
-    from course_utils.gpu import work
+    from course_utils.gpu.doctor import work
 
     order = []
     monkeypatch.setattr(readings, "card", lambda: order.append("card"))

@@ -4,9 +4,9 @@ import gc
 
 import pytest
 
-from course_utils.gpu import holders, leftovers
-from course_utils.gpu.free import Freed, free, still_held
 from course_utils.gpu.memory import Reading
+from course_utils.gpu.oom import holders, leftovers
+from course_utils.gpu.oom.free import Freed, free, still_held
 
 MIB = 1024**2
 

@@ -13,8 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from course_utils.gpu import gauge, nvml, sample
+from course_utils.gpu import nvml
 from course_utils.gpu.device import GIB
+from course_utils.gpu.gauge import gauge, sample
 from course_utils.gpu.memory import Reading
 
 PROJECT = Path(__file__).parents[1]
@@ -148,7 +149,7 @@ def run(*command, **variables):
 
 
 def test_a_plain_program_gets_one_line_and_loads_neither_ipython_nor_anywidget():
-    code = "from course_utils.gpu.gauge import gauge; gauge(); import sys; print({'IPython', 'anywidget', 'torch'} & set(sys.modules))"
+    code = "from course_utils.gpu.gauge.gauge import gauge; gauge(); import sys; print({'IPython', 'anywidget', 'torch'} & set(sys.modules))"
     line, loaded = run(sys.executable, "-c", code).splitlines()
     assert " GiB used, " in line and "CPU " in line and loaded == "set()"
 
@@ -160,7 +161,7 @@ def test_the_page_and_its_style_are_in_the_wheel_and_ask_no_other_server():
         assert "http" not in text and "import" not in text and "fetch(" not in text and "url(" not in text
 
 
-GAUGE = "from course_utils.gpu.gauge import gauge\ngauge()"
+GAUGE = "from course_utils.gpu.gauge.gauge import gauge\ngauge()"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -253,7 +254,7 @@ def kernel():
 
 
 THREADS = "import threading; print([one.name for one in threading.enumerate()].count('gauge'))"
-COMM = "from course_utils.gpu.gauge import _sampler; print(repr(_sampler._widget.model_id))"
+COMM = "from course_utils.gpu.gauge.gauge import _sampler; print(repr(_sampler._widget.model_id))"
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from course_utils.errors import CourseError
-from course_utils.gpu import magic
+from course_utils.gpu.monitor import magic
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_wrong_option_is_named_with_the_right_form(line, words):
 
 
 CELLS = [
-    "import course_utils.gpu.magic, IPython\ncourse_utils.gpu.magic.install(IPython.get_ipython())",
+    "import course_utils.gpu.monitor.magic, IPython\ncourse_utils.gpu.magic.install(IPython.get_ipython())",
     """%%vram --budget 1 big arrays
 
 import time
@@ -137,7 +137,7 @@ def test_papermill_stops_at_wrong_options_too(tmp_path):
 
 @pytest.mark.slow
 def test_track_in_a_cell_prints_once_and_names_the_line(tmp_path):
-    cell = "import time\nfrom course_utils.gpu.track import track\nwith track('mine') as m:\n    a = bytearray(200 << 20)\n    time.sleep(0.2)"
+    cell = "import time\nfrom course_utils.gpu.monitor.track import track\nwith track('mine') as m:\n    a = bytearray(200 << 20)\n    time.sleep(0.2)"
     assert run_papermill(tmp_path, cell).returncode == 0
     shown = text(nbformat.read(tmp_path / "out.ipynb", 4).cells[1].outputs)
     assert shown.count("mine: RAM peak") == 1

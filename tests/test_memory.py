@@ -4,7 +4,8 @@ import psutil
 import pytest
 from made_up_card import card  # noqa: F401
 
-from course_utils.gpu import memory, peaks
+from course_utils.gpu import memory
+from course_utils.gpu.monitor import peaks
 
 MIB = 1024**2
 

@@ -7,9 +7,10 @@ from textwrap import dedent
 
 import pytest
 
-from course_utils.gpu import breakdown, memory, oom, oom_html
+from course_utils.gpu import memory
 from course_utils.gpu.device import GIB
-from course_utils.gpu.remedies import rank
+from course_utils.gpu.oom import breakdown, oom, oom_html
+from course_utils.gpu.oom.remedies import rank
 
 MIB = 1024**2
 TOO_MUCH = 10**15  # 4 PB of float32: more than an address space, so no machine grants it
@@ -80,7 +81,7 @@ def test_installing_imports_no_torch_and_twice_is_once():
     code = """
         import sys
         from IPython.core.interactiveshell import InteractiveShell
-        from course_utils.gpu import oom
+        from course_utils.gpu.oom import oom
         shell = InteractiveShell.instance()
         oom.install(shell)
         handler = shell.CustomTB

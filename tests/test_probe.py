@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from course_utils.gpu import checks, probe, speed, work
-from course_utils.gpu.checks import CHECKS, Device, Missing, Wrong
+from course_utils.gpu.doctor import checks, probe, speed, work
+from course_utils.gpu.doctor.checks import CHECKS, Device, Missing, Wrong
 
 
 @pytest.fixture(scope="module")

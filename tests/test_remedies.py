@@ -2,10 +2,10 @@
 
 import pytest
 
-from course_utils.gpu.breakdown import Breakdown
 from course_utils.gpu.device import GIB
-from course_utils.gpu.remedies import rank
-from course_utils.gpu.remedy import missing
+from course_utils.gpu.oom.breakdown import Breakdown
+from course_utils.gpu.oom.remedies import rank
+from course_utils.gpu.oom.remedy import missing
 
 MIB = 1024**2
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from course_utils.gpu import nvml, spill
-from course_utils.gpu.spill import Step, slowdown
+from course_utils.gpu import nvml
+from course_utils.gpu.monitor import spill
+from course_utils.gpu.monitor.spill import Step, slowdown
 
 FAST, SLOW = 0.1, 0.5
 

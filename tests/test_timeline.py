@@ -5,9 +5,9 @@ import time
 import pytest
 from made_up_card import card  # noqa: F401
 
-from course_utils.gpu import places, timeline, timeline_plot, track
 from course_utils.gpu.device import GIB
-from course_utils.gpu.timeline import High, Sample, Timeline
+from course_utils.gpu.monitor import places, timeline, timeline_plot, track
+from course_utils.gpu.monitor.timeline import High, Sample, Timeline
 
 MIB = 1024**2
 

@@ -12,14 +12,15 @@ import pytest
 from made_up_card import card  # noqa: F401
 
 from course_utils.errors import CourseError
-from course_utils.gpu import memory, nvml, peaks, spill, track
+from course_utils.gpu import memory, nvml
 from course_utils.gpu.device import GIB
+from course_utils.gpu.monitor import peaks, spill, track
 
 MIB = 1024**2
 
 SCRIPT = """
 import sys, time
-from course_utils.gpu.track import track
+from course_utils.gpu.monitor.track import track
 with track("script") as m:
     for mib in (100, 400, 50):
         large = bytearray(mib << 20)

@@ -11,8 +11,10 @@ from html import escape
 from pathlib import Path
 
 from course_utils.errors import CourseError
-from course_utils.gpu import clinic, leftovers, magic, memory, oom, peaks
 from course_utils.gpu import device as gpu
+from course_utils.gpu import memory
+from course_utils.gpu.monitor import magic, peaks
+from course_utils.gpu.oom import clinic, leftovers, oom
 from course_utils.learn import bands, passport, profiles
 from course_utils.learn.paths import data_dir, write_atomically
 from course_utils.learn.plots import number

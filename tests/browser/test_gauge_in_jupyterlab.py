@@ -16,7 +16,7 @@ pytestmark = [
     ),
 ]
 
-SHOW = "from course_utils.gpu.gauge import gauge\ngauge()"
+SHOW = "from course_utils.gpu.gauge.gauge import gauge\ngauge()"
 AGAIN = "gauge(); time.sleep(4)  # a second view, in a cell that goes on"
 SLEEP = "import time; time.sleep(5)"
 LOOP = """import torch

@@ -1,9 +1,9 @@
 """The doctor's details: what was read, as (label, text) rows under small headings."""
 
-from course_utils.gpu import limits
-from course_utils.gpu.cause_setup import FIRST_DRIVER, minimum_driver
 from course_utils.gpu.device import show_bytes
-from course_utils.gpu.facts import version_numbers
+from course_utils.gpu.doctor import limits
+from course_utils.gpu.doctor.cause_setup import FIRST_DRIVER, minimum_driver
+from course_utils.gpu.doctor.facts import version_numbers
 
 SPILLS_SINCE, SWITCH_SINCE = (536, 40), (546, 1)  # NVIDIA, "System Memory Fallback for Stable Diffusion" (answer 5490)
 

@@ -6,8 +6,10 @@ import sys
 import traceback
 from dataclasses import dataclass
 
-from course_utils.gpu import breakdown, memory, nvml, places, remedies
-from course_utils.gpu.free import Freed, free_now
+from course_utils.gpu import memory, nvml
+from course_utils.gpu.monitor import places
+from course_utils.gpu.oom import breakdown, remedies
+from course_utils.gpu.oom.free import Freed, free_now
 
 _CPU = "DefaultCPUAllocator: can't allocate memory"
 # Libraries below torch report a failed allocation in their own words, as a RuntimeError.
@@ -131,7 +133,7 @@ def install(shell):
 def _teach(shell, kind, error, start):
     from IPython.display import display
 
-    from course_utils.gpu import oom_html
+    from course_utils.gpu.oom import oom_html
 
     try:
         report = look(error, use(error, start), shell.user_ns, shell)

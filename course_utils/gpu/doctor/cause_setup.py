@@ -1,8 +1,8 @@
 """What can be wrong before the card does any work: the system, the environment, torch, the driver."""
 
-from course_utils.gpu import commands
-from course_utils.gpu.facts import version_numbers
-from course_utils.gpu.finding import Finding
+from course_utils.gpu.doctor import commands
+from course_utils.gpu.doctor.facts import version_numbers
+from course_utils.gpu.doctor.finding import Finding
 
 # The oldest driver for programs built with each CUDA series, on Linux and on Windows alike as to the
 # branch: NVIDIA, "CUDA Compatibility", table of minor version compatibility (CUDA 13.1, December 2025).

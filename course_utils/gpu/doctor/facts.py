@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from course_utils.gpu.work import Work
+from course_utils.gpu.doctor.work import Work
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ def is_optional(check):
 
 def gather():
     """Read this machine; the real work runs in a child process meanwhile."""
-    from course_utils.gpu import readings, work
     from course_utils.gpu.device import installed_version
+    from course_utils.gpu.doctor import readings, work
 
     card, torch = readings.card(), installed_version("torch")  # before the child takes memory of the card
     child = work.start() if torch else None

@@ -1,7 +1,7 @@
 """Remedies that need no training; each function returns None where its remedy does not apply."""
 
 from course_utils.gpu.device import show_bytes
-from course_utils.gpu.remedy import Remedy, parts, peak_bytes, peak_words
+from course_utils.gpu.oom.remedy import Remedy, parts, peak_bytes, peak_words
 
 
 def delete(found):

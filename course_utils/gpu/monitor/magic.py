@@ -30,7 +30,7 @@ def run(shell, line, cell):
     __tracebackhide__ = True
     from IPython.core.error import UsageError
 
-    from course_utils.gpu import track
+    from course_utils.gpu.monitor import track
 
     try:
         label, budget_gib = options(line)

@@ -94,7 +94,7 @@ def run(source, gib, seconds=TIMEOUT_SECONDS):
     __tracebackhide__ = True
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "cell.py").write_text(source)
-        command = [sys.executable, "-u", "-m", "course_utils.gpu.capped", folder, str(gib), str(seconds)]
+        command = [sys.executable, "-u", "-m", "course_utils.gpu.oom.capped", folder, str(gib), str(seconds)]
         status, late = _follow(command, seconds)
         written = Path(folder, "outcome.json")
         if late:

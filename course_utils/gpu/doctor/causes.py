@@ -6,11 +6,11 @@ did not succeed, so that an unusual machine that works is left in peace.
 
 from dataclasses import dataclass
 
-from course_utils.gpu import cause_setup as setup
-from course_utils.gpu import cause_work as work
-from course_utils.gpu import commands
-from course_utils.gpu.finding import Finding
-from course_utils.gpu.limits import LIMITS
+from course_utils.gpu.doctor import cause_setup as setup
+from course_utils.gpu.doctor import cause_work as work
+from course_utils.gpu.doctor import commands
+from course_utils.gpu.doctor.finding import Finding
+from course_utils.gpu.doctor.limits import LIMITS
 
 HEALTHY, LIMITED, BROKEN = 0, 1, 2
 

@@ -14,7 +14,7 @@ from collections import deque
 from functools import cache
 from pathlib import Path
 
-from course_utils.gpu import sample
+from course_utils.gpu.gauge import sample
 
 SECONDS = 1.0
 KEPT = 62  # samples: those of 60 s, and the newest

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from course_utils.gpu import remedies_any as anyway
-from course_utils.gpu import remedies_training as training
-from course_utils.gpu.remedy import missing
+from course_utils.gpu.oom import remedies_any as anyway
+from course_utils.gpu.oom import remedies_training as training
+from course_utils.gpu.oom.remedy import missing
 
 MIB = 1024**2
 SHOWN = 3

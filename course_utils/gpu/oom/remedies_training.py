@@ -3,7 +3,7 @@
 import math
 
 from course_utils.gpu.device import show_bytes
-from course_utils.gpu.remedy import Remedy, parts, peak_bytes, peak_words
+from course_utils.gpu.oom.remedy import Remedy, parts, peak_bytes, peak_words
 
 
 def accumulate(found):

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from course_utils.gpu import nvml
-from course_utils.gpu.facts import Card, Driver, Environment, Program, Storage, System
+from course_utils.gpu.doctor.facts import Card, Driver, Environment, Program, Storage, System
 
 CLONE = Path(__file__).resolve().parents[2]
 _LINUX_DRIVER = ("libnvidia-compute", "nvidia-driver", "nvidia-dkms", "nvidia-kernel", "libcuda1")

@@ -65,7 +65,7 @@ def start():
     # Without torch.compile bitsandbytes loads in half the time, and spinning OpenMP threads starve a busy machine.
     quiet = {"TORCHDYNAMO_DISABLE": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "course_utils.gpu.probe"],
+        [sys.executable, "-P", "-m", "course_utils.gpu.doctor.probe"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -6,7 +6,8 @@ import sys
 import time
 from types import CodeType, FunctionType, GeneratorType, ModuleType
 
-from course_utils.gpu import census, places
+from course_utils.gpu.monitor import places
+from course_utils.gpu.oom import census
 
 SECONDS = 1.0
 NODES = 200_000

@@ -4,9 +4,11 @@ import traceback
 from dataclasses import dataclass
 
 from course_utils.errors import CourseError
-from course_utils.gpu import cap, memory, oom, peaks
+from course_utils.gpu import cap, memory
 from course_utils.gpu.device import show_bytes
-from course_utils.gpu.free import collect
+from course_utils.gpu.monitor import peaks
+from course_utils.gpu.oom import oom
+from course_utils.gpu.oom.free import collect
 
 STEPS = 2  # optimiser state appears at the end of the first, so the second holds more
 LARGEST = 65_536  # where no limit is given: a step whose memory does not grow would go on for ever
@@ -44,7 +46,7 @@ class Fit:
 
     def plot(self):
         """A matplotlib figure of batch size against memory (GiB) with the budget; `alt` describes it."""
-        from course_utils.gpu import batch_plot
+        from course_utils.gpu.monitor import batch_plot
 
         return batch_plot.draw(self)
 

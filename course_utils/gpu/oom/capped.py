@@ -1,6 +1,6 @@
 """The process behind `%%capped`: run one cell with little memory, and write down how it went.
 
-Run as `python -m course_utils.gpu.capped FOLDER GIB SECONDS`; the cell is FOLDER/cell.py.
+Run as `python -m course_utils.gpu.oom.capped FOLDER GIB SECONDS`; the cell is FOLDER/cell.py.
 """
 
 import json
@@ -12,8 +12,9 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
-from course_utils.gpu import breakdown, memory, oom, oom_html
+from course_utils.gpu import memory
 from course_utils.gpu.device import GIB
+from course_utils.gpu.oom import breakdown, oom, oom_html
 
 CARD, RAM = "card", "RAM"
 

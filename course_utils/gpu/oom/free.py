@@ -6,8 +6,9 @@ import sys
 import time
 from dataclasses import dataclass
 
-from course_utils.gpu import census, holders, leftovers, memory
+from course_utils.gpu import memory
 from course_utils.gpu.device import show_bytes
+from course_utils.gpu.oom import census, holders, leftovers
 
 SHOWN = 5
 MIB = 1024**2

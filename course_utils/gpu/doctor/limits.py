@@ -1,8 +1,9 @@
 """What works less well than it could: the machine is usable, and one command makes it better."""
 
-from course_utils.gpu import commands, datasheet
+from course_utils.gpu import datasheet
 from course_utils.gpu.device import GIB, show_bytes
-from course_utils.gpu.finding import Finding
+from course_utils.gpu.doctor import commands
+from course_utils.gpu.doctor.finding import Finding
 
 SMALLEST_CARD_GIB = 11.0  # what the smallest GPU profile needs, as torch counts it
 TAKEN_SHARE = 0.2  # of the card, by other programs

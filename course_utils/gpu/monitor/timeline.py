@@ -7,7 +7,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from statistics import median
 
-from course_utils.gpu import memory, nvml, places
+from course_utils.gpu import memory, nvml
+from course_utils.gpu.monitor import places
 
 # A short block is looked at often, a long one every 50 ms, as long as the thread stays within its
 # share of a core: 2 ms for the beginning, and 0.4 % of the time that has passed.

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from course_utils.errors import CourseError
-from course_utils.gpu import cap, memory, peaks, places, spill
+from course_utils.gpu import cap, memory
 from course_utils.gpu.device import show_bytes
-from course_utils.gpu.timeline import Timeline
+from course_utils.gpu.monitor import peaks, places, spill
+from course_utils.gpu.monitor.timeline import Timeline
 
 
 @dataclass
@@ -70,14 +71,14 @@ class Track:
 
         Raises CourseError inside the block.
         """
-        from course_utils.gpu import timeline_plot
+        from course_utils.gpu.monitor import timeline_plot
 
         return timeline_plot.draw(self)
 
     @property
     def alt(self):
         """What `plot()` shows, for those who do not see it."""
-        from course_utils.gpu import timeline_plot
+        from course_utils.gpu.monitor import timeline_plot
 
         return timeline_plot.describe(self)
 
@@ -137,7 +138,7 @@ def measured(done, model=None, home=None):
 def _hooked(model):
     if model is None:
         return None
-    from course_utils.gpu.modules import ModuleWatch
+    from course_utils.gpu.monitor.modules import ModuleWatch
 
     return ModuleWatch(model)
 

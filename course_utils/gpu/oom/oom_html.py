@@ -3,8 +3,8 @@
 from html import escape
 
 from course_utils.gpu.device import show_bytes
-from course_utils.gpu.remedies import absurd
-from course_utils.gpu.remedy import missing
+from course_utils.gpu.oom.remedies import absurd
+from course_utils.gpu.oom.remedy import missing
 
 BAR = 24
 # JupyterLab's own colours where they are; else the reader's light or dark setting decides.

@@ -5,7 +5,8 @@ import sys
 from dataclasses import dataclass
 from types import FunctionType
 
-from course_utils.gpu import census, holders, places
+from course_utils.gpu.monitor import places
+from course_utils.gpu.oom import census, holders
 
 # Averages that an optimiser keeps of each weight, in its dtype: the algorithms' own definitions.
 _STATES = {"Adam": 2, "AdamW": 2, "NAdam": 2, "RAdam": 2, "Adamax": 2, "Adadelta": 2, "RMSprop": 1, "Adagrad": 1}

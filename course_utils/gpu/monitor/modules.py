@@ -1,7 +1,7 @@
 """In which module of a model memory peaks: hooks that read the high-water mark where one module hands over to another."""
 
 from course_utils.gpu import memory
-from course_utils.gpu.timeline import RISE
+from course_utils.gpu.monitor.timeline import RISE
 
 OUTSIDE = None
 

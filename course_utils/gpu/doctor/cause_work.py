@@ -2,8 +2,8 @@
 
 import re
 
-from course_utils.gpu import commands
-from course_utils.gpu.finding import Finding
+from course_utils.gpu.doctor import commands
+from course_utils.gpu.doctor.finding import Finding
 
 # PyTorch's builds for CUDA 12.6 also hold kernels for the cards before Turing: torch.cuda lists what each build holds.
 OLDER_CARDS = "https://download.pytorch.org/whl/cu126"

@@ -1,4 +1,4 @@
-"""Real work on the device, in a process of its own: `python -m course_utils.gpu.probe`.
+"""Real work on the device, in a process of its own: `python -m course_utils.gpu.doctor.probe`.
 
 It prints one JSON object a line, one before and one after each piece of work, so that the reader
 knows what a crash or a hang interrupted. Without a usable card the same work runs on the CPU.
@@ -9,8 +9,8 @@ import os
 import warnings
 
 from course_utils.gpu import memory, nvml
-from course_utils.gpu.checks import CHECKS, Device, Missing, Wrong
-from course_utils.gpu.speed import copy_gb_per_s, matmul_tflops, seconds_per_run
+from course_utils.gpu.doctor.checks import CHECKS, Device, Missing, Wrong
+from course_utils.gpu.doctor.speed import copy_gb_per_s, matmul_tflops, seconds_per_run
 
 MIB = 1024**2
 FLOAT32 = {True: "matmul float32, TF32 off", False: "matmul float32"}  # a CPU has no TF32

@@ -3,7 +3,7 @@
 import sys
 import traceback
 
-from course_utils.gpu import holders
+from course_utils.gpu.oom import holders
 
 _LAST = ("last_exc", "last_value", "last_traceback", "last_type")
 
