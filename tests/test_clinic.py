@@ -80,7 +80,7 @@ def test_the_cap_holds_and_is_not_far_too_strict():
 def test_the_kernels_own_counter_says_the_same_about_the_process(tmp_path):
     # A process of its own in between, so that only the capped cell is among its children.
     code = (
-        "import resource\nfrom course_utils.gpu import clinic\n"
+        "import resource\nfrom course_utils.gpu.oom import clinic\n"
         "def peak(cell):\n    clinic.run(cell, 0.5)\n"
         "    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024\n"
         "least = peak('1')\n"

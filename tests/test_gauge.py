@@ -293,7 +293,7 @@ def test_one_thread_feeds_every_view_and_ends_with_the_last_one(kernel):
 
 @pytest.mark.slow
 def test_a_page_that_vanished_is_given_up_but_never_while_a_cell_runs(kernel):
-    kernel.run("from course_utils.gpu import gauge; gauge.LEASE_SECONDS = 1.5; gauge.gauge()")
+    kernel.run("from course_utils.gpu.gauge import gauge; gauge.LEASE_SECONDS = 1.5; gauge.gauge()")
     _, updates = kernel.run("import time; time.sleep(5)")
     assert len(updates) >= 4
     time.sleep(4)

@@ -44,7 +44,7 @@ def test_a_wrong_option_is_named_with_the_right_form(line, words):
 
 
 CELLS = [
-    "import course_utils.gpu.monitor.magic, IPython\ncourse_utils.gpu.magic.install(IPython.get_ipython())",
+    "import course_utils.gpu.monitor.magic, IPython\ncourse_utils.gpu.monitor.magic.install(IPython.get_ipython())",
     """%%vram --budget 1 big arrays
 
 import time

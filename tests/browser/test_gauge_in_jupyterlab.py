@@ -23,7 +23,7 @@ LOOP = """import torch
 square, end = torch.rand(1500, 1500), time.monotonic() + 6
 while time.monotonic() < end: square = square @ square / 1000"""
 THREADS = 'import threading; print("gauge threads:", [one.name for one in threading.enumerate()].count("gauge"))'
-CARD = """from course_utils.gpu import gauge, sample
+CARD = """from course_utils.gpu.gauge import gauge, sample
 from course_utils.gpu.memory import Reading
 from IPython.display import display
 import math
