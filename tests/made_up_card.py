@@ -21,6 +21,7 @@ class MadeUpCard:
         self.cuda = SimpleNamespace(
             memory=SimpleNamespace(memory_stats_as_nested_dict=self._stats),
             reset_peak_memory_stats=self._reset,
+            synchronize=lambda: None,
             empty_cache=self._empty,
             memory_reserved=lambda: self.reserved,
             mem_get_info=lambda: (self.total_bytes - self.reserved, self.total_bytes),

@@ -51,7 +51,7 @@ def test_what_nvml_counts_in_thousands_is_turned_into_units(card):
         nvmlDeviceGetPowerManagementLimit=200_000,
         nvmlDeviceGetPowerManagementDefaultLimit=285_000,
         nvmlDeviceGetCudaComputeCapability=[8, 9],
-        nvmlDeviceGetMemoryInfo=SimpleNamespace(total=12, used=2, free=10),
+        nvmlDeviceGetMemoryInfo=SimpleNamespace(total=12, used=2, free=10, reserved=0),
     )
     assert nvml.cuda_version() == (13, 2)
     assert nvml.power_limits_watts() == (200.0, 285.0)
@@ -68,7 +68,7 @@ def test_a_reading_that_the_card_refuses_is_none_and_the_others_stay(card):
 def test_compute_and_graphics_programs_are_one_list_and_hidden_memory_is_none(card):
     one = SimpleNamespace(pid=1, usedGpuMemory=100)
     two = SimpleNamespace(pid=999_999_999, usedGpuMemory=None)
-    card(nvmlDeviceGetComputeRunningProcesses=[one], nvmlDeviceGetGraphicsRunningProcesses=[one, two])
+    card(nvmlDeviceGetComputeRunningProcesses_v3=[one], nvmlDeviceGetGraphicsRunningProcesses_v3=[one, two])
     found = nvml.processes()
     assert [(process.pid, process.used_bytes) for process in found] == [(1, 100), (999_999_999, None)]
     assert found[1].name is None

@@ -108,6 +108,7 @@ def card(mine, monkeypatch):
     """A stand-in for torch on a card of 1,000 bytes where 600 are free and 50 are kept in torch's cache."""
     monkeypatch.setattr(probe.memory, "process_bytes", lambda: mine)
     monkeypatch.setattr(probe, "expandable_segments", lambda torch: True)
+    monkeypatch.setattr(probe.nvml, "memory", lambda: probe.nvml.Memory(1000, 400, 600))
     cuda = SimpleNamespace(empty_cache=lambda: None, mem_get_info=lambda: (600, 1000), memory_reserved=lambda: 50)
     return SimpleNamespace(cuda=cuda, _C=SimpleNamespace(_cuda_clearCublasWorkspaces=lambda: None))
 

@@ -14,7 +14,7 @@ from course_utils.errors import CourseError
 from course_utils.gpu import memory, nvml
 from course_utils.gpu.device import installed_version
 
-NO_MEMORY = re.compile(r"out of memory|can't allocate memory|ALLOC_FAILED", re.IGNORECASE)
+NO_MEMORY = re.compile(r"out of memory|can't allocate memory|ALLOC(ATION)?_FAILED|cublasCreate", re.IGNORECASE)
 
 
 def measure(row, device, cap_gb, tiny, connection):

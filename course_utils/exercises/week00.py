@@ -45,7 +45,7 @@ def _(shapes, dtype):
     return sum(math.prod(shape) for shape in shapes) * bits
 
 
-@model_bytes.mistake("This is the number of parameters. Each of them takes as many bytes as its dtype says.")
+@model_bytes.mistake("This is the count of numbers. Each of them takes as many bytes as its dtype says.")
 def _(shapes, dtype):
     return sum(math.prod(shape) for shape in shapes)
 
@@ -102,11 +102,6 @@ def _(m, k, n):
     return 2 * m * n
 
 
-@matmul_flops.mistake("These are the numbers in the three matrices. FLOPs count the work, not the storage.")
-def _(m, k, n):
-    return m * k + k * n + m * n
-
-
 @exercise(
     "week00.intensity",
     points=2,
@@ -151,6 +146,11 @@ def _(m, k, n, entry_bytes):
     return m * k * n / (entry_bytes * (m * k + k * n + m * n))
 
 
+@intensity.mistake("a / b * c divides by b only. Put all that is below the line in brackets: a / (b * c).")
+def _(m, k, n, entry_bytes):
+    return 2 * m * k * n / entry_bytes * (m * k + k * n + m * n)
+
+
 @exercise(
     "week00.roof",
     points=1,
@@ -190,18 +190,16 @@ def _(intensity, peak_flops, bandwidth):
     return peak_flops
 
 
-@roof.mistake(
-    "Bandwidth divided by intensity has no meaning here: bytes a second *times* FLOPs a byte is FLOPs a second."
-)
+@roof.mistake("FLOPs a second against bytes a second: turn the bytes into FLOPs first, intensity * bandwidth.")
 def _(intensity, peak_flops, bandwidth):
-    return min(peak_flops, bandwidth / intensity)
+    return min(peak_flops, bandwidth)
 
 
 @exercise(
     "week00.largest_batch",
     points=2,
-    minutes=8,
-    difficulty=2,
+    minutes=5,
+    difficulty=1,
     needs=(),
     hints=(
         "Subtract what is there in any case, then ask how many samples the rest can hold.",
@@ -228,9 +226,14 @@ def _(budget_bytes, fixed_bytes, sample_bytes):
     return budget_bytes // sample_bytes
 
 
-@largest_batch.mistake("You rounded to the nearest whole number. Most of a sample does not fit: round down.")
+@largest_batch.mistake("You rounded up. Part of a sample does not fit: round down.")
 def _(budget_bytes, fixed_bytes, sample_bytes):
-    return max(0, round((budget_bytes - fixed_bytes) / sample_bytes))
+    return max(0, -(-(budget_bytes - fixed_bytes) // sample_bytes))
+
+
+@largest_batch.mistake("Exactly full still fits: the budget itself is allowed.")
+def _(budget_bytes, fixed_bytes, sample_bytes):
+    return max(0, (budget_bytes - fixed_bytes - 1) // sample_bytes)
 
 
 @largest_batch.mistake("A negative batch? Where the model alone is larger than the budget, the answer is 0.")

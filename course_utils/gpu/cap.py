@@ -85,7 +85,8 @@ def cap(gb, desktop_gib=0.8):
         if torch:
             torch.cuda.set_per_process_memory_fraction(1.0)
         return None
-    total = torch.cuda.mem_get_info()[1] if torch else None
+    # Not mem_get_info: that makes the context, whose size is to be measured.
+    total = torch.cuda.get_device_properties(0).total_memory if torch else None
     made = plan(gb, desktop_gib, total, context_bytes() if torch else None)
     if torch:
         _hold(torch, made, total)
@@ -168,7 +169,7 @@ def budget():
     torch, card = memory.cuda(), nvml.memory()
     if torch:
         return Budget(torch.cuda.get_device_properties(0).total_memory, "the card")
-    if card:
+    if card and memory.is_on_card():
         return Budget(card.total_bytes, "the card")
     return Budget(memory.available_ram_bytes(), "available RAM")
 

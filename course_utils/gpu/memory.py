@@ -27,19 +27,46 @@ class Reading:
     rss_bytes: int
 
 
+_on_card = True
+
+
+def follow(device):
+    """Say where this program computes: with "cpu" its readings are of RAM, though torch may have looked at a card."""
+    global _on_card
+    _on_card = device == "cuda"
+
+
+def is_on_card():
+    """False where the program said that it computes on the CPU."""
+    return _on_card
+
+
 def cuda():
     """The module torch where this process has opened a card already, else None: a reading must not open one."""
+    if not _on_card:
+        return None
     torch = sys.modules.get("torch")
     # While another thread imports torch, the module is there without all of its names.
     is_initialized = getattr(getattr(torch, "cuda", None), "is_initialized", None)
     return torch if is_initialized is not None and is_initialized() else None
 
 
+def wait():
+    """Wait until the card has done all that it was handed; at once where none is open, or where it has failed."""
+    torch = cuda()
+    if torch is None:
+        return
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return  # the error belongs to the work before, and is raised there
+
+
 def read():
     """Read everything once; takes well under a millisecond without a card."""
     card, vram = nvml.memory(), torch_memory()
     process = process_bytes() if card else None
-    others = card.used_bytes - process if card and process is not None else None
+    others = max(0, card.used_bytes - card.reserved_bytes - process) if card and process is not None else None
     return Reading(
         vram and vram.allocated_bytes,
         vram and vram.reserved_bytes,

@@ -5,6 +5,8 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 
+MEMORY_V2 = 0x02000028  # pynvml.nvmlMemory_v2
+
 
 @dataclass(frozen=True)
 class Process:
@@ -17,11 +19,15 @@ class Process:
 
 @dataclass(frozen=True)
 class Memory:
-    """The whole card's memory, as `nvidia-smi` shows it."""
+    """The whole card's memory; `used_bytes` is all that is not free.
+
+    It contains `reserved_bytes`, the driver's own, which `nvidia-smi` leaves out.
+    """
 
     total_bytes: int
     used_bytes: int
     free_bytes: int
+    reserved_bytes: int = 0
 
 
 @cache
@@ -56,7 +62,8 @@ def handle():
     torch = sys.modules.get("torch")
     is_initialized = getattr(getattr(torch, "cuda", None), "is_initialized", None)  # absent while torch is imported
     if is_initialized is not None and is_initialized():
-        return ask("nvmlDeviceGetHandleByUUID", f"GPU-{torch.cuda.get_device_properties(0).uuid}")
+        uuid = torch.cuda.get_device_properties(0).uuid
+        return ask("nvmlDeviceGetHandleByUUID", f"GPU-{uuid}") or ask("nvmlDeviceGetHandleByUUID", f"MIG-{uuid}")
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
     if first.startswith(("GPU-", "MIG-")):
         return ask("nvmlDeviceGetHandleByUUID", first)
@@ -89,7 +96,11 @@ def cuda_version():
 
 def memory():
     """The card's `Memory`, or None."""
-    found = ask("nvmlDeviceGetMemoryInfo", handle())
+    card = handle()
+    found = ask("nvmlDeviceGetMemoryInfo", card, MEMORY_V2)  # drivers since 510; older ones know only version 1
+    if found is not None:
+        return Memory(found.total, found.total - found.free, found.free, found.reserved)
+    found = ask("nvmlDeviceGetMemoryInfo", card)
     return None if found is None else Memory(found.total, found.used, found.free)
 
 
@@ -113,7 +124,8 @@ def power_limits_watts():
 def processes():
     """The programs on the card, compute and graphics, or None where they cannot be listed."""
     card = handle()
-    lists = [ask(f"nvmlDeviceGet{kind}RunningProcesses", card) for kind in ("Compute", "Graphics")]
+    # Version 3 by name: where a driver before 510 lacks it, the name without a version raises no NVMLError.
+    lists = [ask(f"nvmlDeviceGet{kind}RunningProcesses_v3", card) for kind in ("Compute", "Graphics")]
     if lists == [None, None]:
         return None
     found = {one.pid: one for several in lists for one in several or ()}

@@ -53,7 +53,7 @@ class Lesson:
         """Show the recap questions of this notebook, which answer every choice with a reason."""
         from jupyterquiz import display_quiz
 
-        display_quiz(list(self.passport.quiz), shuffle_answers=False, max_width=800)
+        display_quiz(list(self.passport.quiz), shuffle_answers=True, max_width=800)
 
     def finish(self):
         """Write the receipt and show its summary.
@@ -77,6 +77,7 @@ def start(lesson, profile="auto", seed=0):
     choice = profiles.choose(profile, gpu.find_card)
     card = gpu.find_card() if papers.gpu and choice.profile.startswith("gpu") else None
     seed_everything(seed)
+    memory.follow("cuda" if card else "cpu")
     if papers.gpu and card is None:
         memory.return_blocks_at_once()  # RAM stands in for the card's memory, and must fall like it
     if shell := leftovers.shell():

@@ -69,6 +69,7 @@ class Card:
     programs: tuple[Program, ...] | None
     power_limit_watts: float | None
     default_power_limit_watts: float | None
+    torch_bytes: int | None = None  # what torch reserved in this process, where WSL2 hides it
 
 
 @dataclass(frozen=True)

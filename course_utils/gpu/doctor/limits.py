@@ -61,8 +61,9 @@ def taken_bytes(facts):
 
 
 def own_bytes(facts):
-    """What this very process holds of the card, 0 where that is nothing or hidden."""
-    return sum(one.used_bytes or 0 for one in (facts.card and facts.card.programs) or () if one.is_this)
+    """What this very process holds of the card: as the driver tells, or torch's share where WSL2 hides it."""
+    told = sum(one.used_bytes or 0 for one in (facts.card and facts.card.programs) or () if one.is_this)
+    return told or (facts.card and facts.card.torch_bytes) or 0
 
 
 def holders(facts):

@@ -114,8 +114,8 @@ def card_memory(torch, free_before):
     free, reserved, mine = torch.cuda.mem_get_info()[0], torch.cuda.memory_reserved(), memory.process_bytes()
     if mine is not None:
         context = mine - reserved
-    elif free_before is not None:
-        context = free_before - free - reserved
+    elif free_before is not None and (after := nvml.memory()) is not None:
+        context = free_before - after.free_bytes - reserved  # both by NVML: torch's figure may be another under WSL2
     else:
         context = None
     return {

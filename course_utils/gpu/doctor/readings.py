@@ -16,6 +16,7 @@ from pathlib import Path
 
 from course_utils.gpu import nvml
 from course_utils.gpu.doctor.facts import Card, Driver, Environment, Program, Storage, System
+from course_utils.gpu.memory import torch_memory
 
 CLONE = Path(__file__).resolve().parents[2]
 _LINUX_DRIVER = ("libnvidia-compute", "nvidia-driver", "nvidia-dkms", "nvidia-kernel", "libcuda1")
@@ -132,7 +133,7 @@ def card():
     if nvml.handle() is None:
         return None
     memory, (limit, default) = nvml.memory(), nvml.power_limits_watts()
-    programs = nvml.processes()
+    programs, vram = nvml.processes(), torch_memory()
     return Card(
         name=nvml.name(),
         capability=nvml.capability(),
@@ -141,6 +142,7 @@ def card():
         programs=None if programs is None else tuple(_program(one) for one in programs),
         power_limit_watts=limit,
         default_power_limit_watts=default,
+        torch_bytes=vram and vram.reserved_bytes,
     )
 
 

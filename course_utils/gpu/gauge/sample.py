@@ -81,7 +81,9 @@ def _ram_parts(used, resident):
 
 def _card_parts(used, reading):
     if reading.process_bytes is not None:
-        return (Part("this kernel", reading.process_bytes), Part("other programs", reading.others_bytes))
+        driver = max(0, used - reading.process_bytes - reading.others_bytes)
+        parts = [("this kernel", reading.process_bytes), ("other programs", reading.others_bytes), ("driver", driver)]
+        return tuple(Part(name, count) for name, count in parts if count or name != "driver")
     if reading.reserved_bytes is not None:  # WSL2 hides who holds what, but torch knows its own share
         rest = max(0, used - reading.reserved_bytes)
         return (Part("torch in this kernel", reading.reserved_bytes), Part("CUDA context and other programs", rest))

@@ -163,9 +163,15 @@ class _Meter:
         torch = memory.cuda()
         if torch is None or self._fraction is not None:  # no card is open, or it is held already
             return
+        context, held = _context() or 0, torch.cuda.memory_reserved()
+        if context + held > self.budget_bytes:
+            raise CourseError(
+                f"This process holds {show_bytes(context + held)} already, more than the budget of "
+                f"{show_bytes(self.budget_bytes)}. Delete variables and call course.free(), or give a larger budget_gib."
+            )
         self._fraction = torch.cuda.get_per_process_memory_fraction()
-        allowed = (self.budget_bytes - (_context() or 0)) / torch.cuda.mem_get_info()[1]
-        torch.cuda.set_per_process_memory_fraction(min(self._fraction, max(allowed, 0.0)))
+        allowed = (self.budget_bytes - context) / torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(self._fraction, allowed))
 
 
 def foretell(measured, size):

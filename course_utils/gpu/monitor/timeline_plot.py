@@ -29,7 +29,7 @@ def draw(track):
     axes.set_xlim(0, max(seconds[-1], 1e-3))
     axes.spines[["right", "top"]].set_visible(False)
     handles, names = axes.get_legend_handles_labels()
-    axes.legend(handles[::-1], names[::-1], loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    axes.legend(handles[::-1], names[::-1], loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
     return figure
 
 

@@ -127,6 +127,7 @@ def measured(done, model=None, home=None):
     try:
         yield
     finally:
+        memory.wait()
         done.seconds = time.perf_counter() - started
         timeline.stop()
         if modules:

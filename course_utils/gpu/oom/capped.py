@@ -9,6 +9,7 @@ import resource
 import signal
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -38,6 +39,7 @@ def hold(gib):
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, gib * GIB / total))
         return CARD, 0
+    memory.return_blocks_at_once()  # else glibc keeps freed blocks, and a smaller batch seems to need as much
     start = data_bytes()
     memory.reset_ram_peak()
     # The limit counts memory that is promised, not only what is touched: malloc fails, nothing is killed.
@@ -76,7 +78,9 @@ def _failure(error, place, used, cap_bytes, namespace):
         return {"error": words, "traceback": oom.own_part(error)}
     limit = f"capped at {cap_bytes / GIB:g} GiB"
     if place == CARD and oom.on_card(error):
-        report = oom.look(error, oom.use(error, 0), namespace, limit=limit)
+        # The cap is on torch's allocator: context and other programs lie outside it, and closing them would not help.
+        use = replace(oom.use(error, 0), context_bytes=0, others_bytes=0, capped=True)
+        report = oom.look(error, use, namespace, limit=limit)
     else:
         use = breakdown.Use(RAM, used, capped=True)
         report = oom.look(error, use, namespace, free=max(0, cap_bytes - used), limit=limit)

@@ -16,7 +16,7 @@ from course_utils.gpu.device import show_bytes
 
 TIMEOUT_SECONDS = 120
 _USE = "Write `%%capped 0.75`: how many GiB the cell may take, and if it is slow `--timeout` with seconds."
-_PLACES = {"card": "the card's memory, as torch takes it,", "RAM": "RAM (no card here)"}
+_PLACES = {"card": "the card's memory (as torch counts it)", "RAM": "RAM (no card here)"}
 
 
 _APART = "The cell ran in a process of its own, which shares no variable with this notebook."

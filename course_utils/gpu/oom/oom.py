@@ -14,6 +14,8 @@ from course_utils.gpu.oom.free import Freed, free_now
 _CPU = "DefaultCPUAllocator: can't allocate memory"
 # Libraries below torch report a failed allocation in their own words, as a RuntimeError.
 _OTHERS = (_CPU, "std::bad_alloc", "CUDA out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+# A card that is full already fails where a library makes its handle, and names no memory.
+_OTHERS += ("CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`", "DEVICE_ALLOCATION_FAILED")
 _UNITS = {"bytes": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _PLUMBING = ("_wrapped_call_impl", "_call_impl")  # how torch calls a module's forward
 CAPPED = "<capped cell>"
@@ -57,7 +59,7 @@ def is_oom(error):
 
 def on_card(error):
     """Whether the card ran out, and not RAM."""
-    return "CUDA" in str(error) or "CUBLAS" in str(error)
+    return any(word in str(error) for word in ("CUDA", "CUBLAS", "CUDNN"))
 
 
 def asked_bytes(error):
@@ -98,7 +100,14 @@ def use(error, start_bytes):
     reserved, process = now.reserved_bytes or 0, now.process_bytes
     context = process - reserved if process is not None else None
     others = now.others_bytes if nvml.library() else None
-    return breakdown.Use("card", now.allocated_bytes or 0, reserved - (now.allocated_bytes or 0), context, others)
+    cache = reserved - (now.allocated_bytes or 0)
+    return breakdown.Use("card", now.allocated_bytes or 0, cache, context, others, capped=_own_limit(error))
+
+
+def _own_limit(error):
+    # cap(), fit_batch_size and %%capped make torch refuse what the card has room for: then no other program is in the way.
+    asked, free = asked_bytes(error), _size(rf"of which {_SIZE} is free", str(error))
+    return None not in (asked, free) and free >= asked
 
 
 def anonymous_bytes():
