@@ -134,6 +134,44 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSO
     raise typer.Exit(report.diagnosis.status)
 
 
+@app.command(epilog="Example: course plan llama-3.1-8b --quant nf4 --context 8192")
+def plan(
+    model: Annotated[str, typer.Argument(help="A model's name, the path of a config.json, or a lesson.")],
+    train: Annotated[bool, typer.Option("--train", help="Train every weight.")] = False,
+    lora: Annotated[bool, typer.Option("--lora", help="Train adapters.")] = False,
+    qlora: Annotated[bool, typer.Option("--qlora", help="Train adapters on 4-bit weights.")] = False,
+    quant: Annotated[str | None, typer.Option(help="nf4, nf4-dq, fp4, int8, or a GGUF type such as Q4_K_M.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="fp16, bf16 or fp32.")] = None,
+    attention: Annotated[str | None, typer.Option(help="eager, sdpa or flash.")] = None,
+    rank: Annotated[int | None, typer.Option(help="Rank of the adapters.")] = None,
+    target_modules: Annotated[str | None, typer.Option(help="all-linear, or names such as q,v.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
+    seq: Annotated[int | None, typer.Option(help="Tokens of a training example.")] = None,
+    context: Annotated[int | None, typer.Option(help="Tokens of prompt and answer.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of a picture in pixels.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adamw, adamw-8bit, paged-adamw-8bit, sgd, adafactor.")] = None,
+    accumulate: Annotated[int | None, typer.Option(help="Batches whose gradients are added up for a step.")] = None,
+    checkpointing: Annotated[bool, typer.Option("--checkpointing", help="Gradient checkpointing.")] = False,
+    amp: Annotated[bool, typer.Option("--amp", help="Autocast: mixed precision.")] = False,
+    offload: Annotated[str | None, typer.Option(help="model or sequential: weights wait in RAM.")] = None,
+    slicing: Annotated[bool, typer.Option("--slicing", help="Decode one picture at a time.")] = False,
+    tiling: Annotated[bool, typer.Option("--tiling", help="Decode pictures in tiles.")] = False,
+    card: Annotated[
+        str | None, typer.Option(help='A GeForce card, such as "RTX 4070 Ti"; this one if left out.')
+    ] = None,
+    cap: Annotated[float | None, typer.Option(help="Plan for a card of that many GB.")] = None,
+    desktop_gib: Annotated[float | None, typer.Option(help="Left to the desktop; 0.8 by default.")] = None,
+    context_mib: Annotated[float | None, typer.Option(help="The CUDA context, in place of the measured one.")] = None,
+    largest: Annotated[str | None, typer.Option("--max", help="batch, context or rank: the largest that fits.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+):
+    """Say whether a model fits on a card before anything is loaded, by tracing its real step."""
+    from course_utils.gpu.plan import command
+    from course_utils.learn import passport
+
+    command.run(locals(), lambda lesson: passport.read(passport.find_notebook(lesson)).vram)
+
+
 def _lessons_for_doctor():
     from course_utils.gpu.device import missing_packages
     from course_utils.gpu.doctor.doctor import Lesson

@@ -17,12 +17,11 @@ def choose(query, key, value, mask, dropout, grouped, sm):
     size, half = query.shape[-1], query.element_size() == 2
     if query.dim() != 4 or not query.is_floating_point() or query.dtype == torch.float64:
         return "math"
-    if size != value.shape[-1] and mask is None and half and sm >= 80:
-        same = False
-    else:
-        same = size == value.shape[-1]
+    same, training = size == value.shape[-1], query.requires_grad and torch.is_grad_enabled()
     flash = allowed.flash_sdp_enabled() and sm >= 80 and half and mask is None and same and size <= 256
-    if flash and not (query.requires_grad and size > 192 and dropout > 0 and sm in (86, 89)):
+    # Its backward does not fit the shared memory of these chips for the largest heads.
+    refused = training and sm in (86, 89, 120) and (192 < size <= 224 or (size > 224 and dropout > 0))
+    if flash and not refused:
         return "flash"
     aligned = size % (8 if half else 4) == 0 and value.shape[-1] % (8 if half else 4) == 0
     efficient = allowed.mem_efficient_sdp_enabled() and sm >= 50 and not grouped and aligned

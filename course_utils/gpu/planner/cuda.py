@@ -4,14 +4,19 @@ Everything that is changed here is put back when the trace ends.
 """
 
 from contextlib import ExitStack, contextmanager
+from types import FunctionType
 from unittest.mock import patch
 
 import torch
 from torch.overrides import TorchFunctionMode
 
-from course_utils.gpu.planner import attention, autocast
+from course_utils.gpu.planner import attention, autocast, libraries
 
 _T, _F = torch.Tensor, torch.nn.functional
+
+_original = _F.multi_head_attention_forward
+_attend = FunctionType(_original.__code__, _original.__globals__ | {"has_torch_function": lambda *_: False})
+_attend.__defaults__ = _original.__defaults__
 
 
 class CudaChoices(TorchFunctionMode):
@@ -23,18 +28,17 @@ class CudaChoices(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        if func is _F.multi_head_attention_forward:
+            with self:  # a mode is off while it handles a call, and this one makes others
+                return _attend(*args, **kwargs)
         choice = _CHOICES.get(func)
         if choice is not None:
             return choice(self.recorder, func, args, kwargs)
-        if "device" in kwargs:
-            kwargs = kwargs | {"device": _card(kwargs["device"])}
+        if kwargs.get("device") is not None and _type(kwargs["device"]) in self.recorder.devices:
+            kwargs = kwargs | {"device": "meta"}
         if torch.is_autocast_enabled("cuda"):
             args, kwargs = self.casts.apply(func, args, kwargs)
         return func(*args, **kwargs)
-
-
-def _card(device):
-    return "meta" if device is not None and _type(device) == "cuda" else device
 
 
 def _type(device):
@@ -49,13 +53,13 @@ def _to(recorder, func, args, kwargs):
     if device is None:
         return func(*args, **kwargs)
     there = _type(device)
-    if there in ("cuda", "meta"):
+    if there in recorder.devices:
         if tensor.device.type == "meta" and recorder.is_host(tensor):
             return _moved(func, tensor.detach().clone(), rest, kwargs)
         return _moved(func, tensor, rest, kwargs)
     if tensor.device.type == "meta" and there == "cpu":
         with recorder.during("host"):
-            return torch.empty_like(tensor)
+            return torch.empty_like(tensor).requires_grad_(False)
     return func(*args, **kwargs)
 
 
@@ -103,7 +107,7 @@ _CHOICES = {
     _T.to: _to,
     _T.cuda: _cuda,
     _T.cpu: _cpu,
-    _F.scaled_dot_product_attention: attention.scaled_dot_product,
+    torch._C._nn.scaled_dot_product_attention: attention.scaled_dot_product,
     _F.softmax: _softmax(torch.ops.aten._softmax),
     torch.softmax: _softmax(torch.ops.aten._softmax),
     _T.softmax: _softmax(torch.ops.aten._softmax),
@@ -148,6 +152,7 @@ def _changes(recorder, choices):
         original(self, "cuda" if device_type == "meta" else device_type, *args, **kwargs)
 
     changes.append((torch.amp.autocast_mode.autocast, "__init__", begin))
+    changes.append((torch, "clear_autocast_cache", choices.casts.clear))
     run_backward = torch.autograd._engine_run_backward
 
     def backward(*args, **kwargs):
@@ -158,7 +163,7 @@ def _changes(recorder, choices):
     changes.append((torch.autograd, "_engine_run_backward", backward))
     changes.append((torch.cuda.amp.common, "amp_definitely_not_available", lambda: False))
     changes.append((torch.cuda, "is_bf16_supported", lambda *_, **__: recorder.chip.capability[0] >= 8))
-    return changes
+    return [*changes, *libraries.changes(recorder)]
 
 
 _FOREACH = ("_get_foreach_kernels_supported_devices", "_get_fused_kernels_supported_devices")

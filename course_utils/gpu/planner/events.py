@@ -8,6 +8,7 @@ from course_utils.gpu.planner.allocator import Allocator
 WEIGHTS, GRADIENTS, OPTIMISER = "weights", "gradients", "optimiser"
 ACTIVATIONS, LOGITS, KV_CACHE, TEMPORARIES = "activations", "logits", "KV cache", "temporaries"
 CATEGORIES = (WEIGHTS, GRADIENTS, OPTIMISER, ACTIVATIONS, LOGITS, KV_CACHE, TEMPORARIES)
+WEIGHT = "weight"  # the `op` of a weight in the dtype in which it is loaded
 
 
 class Alloc(NamedTuple):
@@ -28,7 +29,11 @@ class Free(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A moment with a name: "step", "empty cache" or "reset peak"; `layer` is always None."""
+    """A moment with a name; `layer` is always None.
+
+    "step": a call of the step begins. "empty cache", "reset peak": the function of that name was called. "room": one
+    segment is asked for that holds every weight that comes until "room ends", and is given back at once.
+    """
 
     name: str
     layer: None = None
@@ -80,7 +85,7 @@ class Trace:
         """
         allocator, blocks, steps = Allocator(cap_bytes), {}, 0
         held, best, shares = dict.fromkeys(CATEGORIES, 0), -1, {}
-        for event in self.events:
+        for index, event in enumerate(self.events):
             if isinstance(event, Alloc):
                 block = blocks[event.id] = (allocator.malloc(event.bytes), event.category)
                 held[event.category] += block[0].size
@@ -92,12 +97,18 @@ class Trace:
                 allocator.free(block)
             elif event.name == "empty cache":
                 allocator.empty_cache()
+            elif event.name == "room":
+                allocator.free(allocator.malloc(self._room(index)))
             elif event.name == "step":
                 steps += 1
                 if steps == after_step:
                     best, shares = allocator.allocated, dict(held)
                     allocator.peak_allocated, allocator.peak_reserved = allocator.allocated, allocator.reserved
         return Peak(allocator.peak_allocated, allocator.peak_reserved, tuple(shares.items()))
+
+    def _room(self, index):
+        coming = self.events[index : self.events.index(Mark("room ends"), index)]
+        return sum(one.bytes for one in coming if isinstance(one, Alloc) and one.op == WEIGHT)
 
     def __add__(self, other):
         """This trace, then the other one; what is still live stays live."""

@@ -34,8 +34,11 @@ def table(chip):
 
     aten = torch.ops.aten
     matmul = _Matmul(chip)
-    stands_in = dict.fromkeys((aten.mm.default, aten.bmm.default, aten.addmm.default, aten.baddbmm.default, aten.addmv.default), matmul)
+    stands_in = dict.fromkeys(
+        (aten.mm.default, aten.bmm.default, aten.addmm.default, aten.baddbmm.default, aten.addmv.default), matmul
+    )
     stands_in[aten._local_scalar_dense.default] = _answer
+    stands_in[aten.convolution.default] = stands_in[aten.convolution_backward.default] = _convolution
     stands_in[aten.all.default] = _all
     stands_in[aten._softmax_backward_data.default] = _softmax_backward
     stands_in[aten._scaled_dot_product_efficient_attention_backward.default] = _efficient_backward
@@ -54,8 +57,10 @@ class _Matmul:
         self.chip, self.seen = chip, set()
 
     def __call__(self, recorder, func, args, kwargs):
+        result = func(*args, **kwargs)
+        recorder.see(result, func, args)
         self.workspace(recorder)
-        return func(*args, **kwargs)
+        return result
 
     def workspace(self, recorder):
         import torch
@@ -85,6 +90,16 @@ def _all(recorder, func, args, kwargs):
     return result
 
 
+def _convolution(recorder, func, args, kwargs):
+    # cuDNN's workspace is not published. Its tensor-core kernels want channels last, so it may copy input and
+    # output into that order: their size is taken as the uncertainty, not as memory.
+    result = func(*args, **kwargs)
+    made = [one for one in (result if isinstance(result, tuple) else (result,)) if one is not None]
+    size = sum(one.numel() * one.element_size() for one in (args[0], *made))
+    recorder.uncertain_bytes = max(recorder.uncertain_bytes, size)
+    return result
+
+
 def _softmax_backward(recorder, func, args, kwargs):
     # aten/src/ATen/native/cuda/SoftMax.cu multiplies gradient and output first, into a tensor of their size.
     result = func(*args, **kwargs)
@@ -103,8 +118,16 @@ def _efficient_backward(recorder, func, args, kwargs):
     tiles = -(-length // rows) * -(-size // columns)
     delta = recorder.scratch(4 * batch * heads * length, "attention: row statistic", args)
     half = query.element_size() == 2
-    store = recorder.scratch(batch * heads * tiles * (16 + 4 * rows * columns), "attention: gradient of q", args) if half else None
-    copy = None if out.transpose(1, 2).is_contiguous() else recorder.scratch(out.numel() * out.element_size(), "attention: gradient", args)
+    store = (
+        recorder.scratch(batch * heads * tiles * (16 + 4 * rows * columns), "attention: gradient of q", args)
+        if half
+        else None
+    )
+    copy = (
+        None
+        if out.transpose(1, 2).is_contiguous()
+        else recorder.scratch(out.numel() * out.element_size(), "attention: gradient", args)
+    )
     result = func(*args, **kwargs)
     for one in result:
         if one is not None:

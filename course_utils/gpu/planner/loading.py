@@ -26,7 +26,7 @@ def adapters_of(model):
     return found
 
 
-def quantised(recorder, model, four_bits=True, upcast=False, clear_cache=True):
+def quantised(recorder, model, upcast=False, clear_cache=True):
     """As `transformers` loads and quantises with bitsandbytes in one go, tensor by tensor in the order of their names.
 
     `upcast` adds what `prepare_model_for_kbit_training` does: every other weight becomes float32, and (`clear_cache`,
@@ -35,16 +35,16 @@ def quantised(recorder, model, four_bits=True, upcast=False, clear_cache=True):
     adapters = {id(one) for one in adapters_of(model)}
     named = [(name, one) for name, one in model.named_parameters() if id(one) not in adapters]
     named.sort(key=lambda pair: _natural(pair[0]))
-    total = sum(_loaded_bytes(one) for _, one in named)
-    recorder.scratch(total, "room for the whole model")()
+    recorder.mark("room")
     waiting = {}
     for _, one in named:
         if not one.is_floating_point():
             _quantised_weight(recorder, one)
         elif upcast and one.element_size() == 4:
-            waiting[id(one)] = recorder.scratch(2 * one.numel(), "weight")
+            waiting[id(one)] = recorder.scratch(2 * one.numel(), events.WEIGHT, (one,))
         else:
             _add(recorder, one)
+    recorder.mark("room ends")
     for one in model.buffers():
         _add(recorder, one)
     if upcast:
@@ -57,43 +57,38 @@ def quantised(recorder, model, four_bits=True, upcast=False, clear_cache=True):
     _adapters(recorder, model, through_half=False)
 
 
-def _loaded_bytes(one):
-    if not one.is_floating_point():
-        return one.numel() * one.element_size()
-    return 2 * one.numel()
-
-
 def _quantised_weight(recorder, one):
     state = getattr(one, "quant_state", None)
     elements = one.numel() * (2 if state is not None else 1)
-    whole = recorder.scratch(2 * elements, "weight before quantisation")
+    whole = recorder.scratch(2 * elements, "weight before quantisation", (one,))
     if state is not None:
-        absmax = None
-        if state.state2 is not None:
-            absmax = recorder.scratch(4 * state.absmax.numel(), "scales before quantisation")
-        _add(recorder, one)
-        for each in quantisation_tensors(state):
-            _add(recorder, each)
-        if absmax:
-            absmax()
+        scales, *rest = quantisation_tensors(state)
+        nested = state.state2 is not None
+        early = recorder.scratch(4 * scales.numel(), "scales before quantisation", (one,)) if nested else None
+        for each in [one, *rest, scales] if nested else [scales, one, *rest]:
+            _add(recorder, each, one)
+        if early:
+            early()
     else:
+        _add(recorder, one.SCB, one)
         _add(recorder, one)
-        _add(recorder, one.SCB)
     whole()
 
 
 def _adapters(recorder, model, through_half):
     found = adapters_of(model)
-    halves = [recorder.scratch(2 * one.numel(), "adapter") if through_half else None for one in found]
+    halves = [recorder.scratch(2 * one.numel(), "adapter", (one,)) if through_half else None for one in found]
     for one, half in zip(found, halves, strict=True):
         _add(recorder, one)
         if half:
             half()
 
 
-def _add(recorder, tensor):
+def _add(recorder, tensor, weight=None):
     if not recorder.known(tensor):
-        recorder.add(tensor.untyped_storage(), events.WEIGHTS, recorder.owner_of(tensor), "loaded")
+        owner = recorder.owner_of(tensor if weight is None else weight)
+        op = events.WEIGHT if weight is None or weight is tensor else "scales"
+        recorder.add(tensor.untyped_storage(), events.WEIGHTS, owner, op)
 
 
 def _natural(name):

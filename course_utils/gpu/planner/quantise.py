@@ -16,6 +16,8 @@ def quantise(model, kind, compute_dtype, double_quant=False, skip=None):
     `skip` names modules to leave as they are; by default those that `transformers` leaves: the output head
     and tied weights. Returns the model. Raises CourseError for an unknown kind.
     """
+    from unittest.mock import patch
+
     import torch
     from transformers import BitsAndBytesConfig
     from transformers.integrations.bitsandbytes import replace_with_bnb_linear
@@ -33,7 +35,8 @@ def quantise(model, kind, compute_dtype, double_quant=False, skip=None):
     )
     skip = get_keys_to_not_convert(model) if skip is None else list(skip)
     model = replace_with_bnb_linear(model, modules_to_not_convert=skip, quantization_config=config)
-    with torch.device("meta"):
+    table = {"dynamic": torch.empty(256, device="meta")}  # of double quantisation: not left there for others
+    with patch.dict("bitsandbytes.functional.name2qmap", table):
         for module in model.modules():
             _fill(module, kind, double_quant, model.dtype)
     model.is_loaded_in_4bit, model.is_loaded_in_8bit = four, not four
@@ -98,9 +101,9 @@ class _Gemm4bit:
             done.pop(0)()
         size = args[0].element_size() * columns * inner
         done.append(recorder.scratch(size, "dequantised weight", args))
-        self.matmul.workspace(recorder)
         result = func(*args, **kwargs)
         recorder.see(result, func, args)
+        self.matmul.workspace(recorder)
         for one in done:
             one()
         return result
@@ -111,12 +114,16 @@ def _int8_vectorwise_quant(recorder, func, args, kwargs):
 
     tensor = args[0]
     rows = tensor.numel() // tensor.shape[-1]
-    out = torch.empty(tensor.shape, dtype=torch.int8, device=tensor.device)
     statistics = torch.empty(rows, dtype=torch.float32, device=tensor.device)
+    out = torch.empty(tensor.shape, dtype=torch.int8, device=tensor.device)
+    recorder.see(statistics, func, args)
+    recorder.see(out, func, args)
     outliers = None
     if (args[1] if len(args) > 1 else kwargs.get("threshold", 0.0)) > 0:
-        # Columns with outliers depend on the data: a boolean for each element is compared for, none is found.
-        recorder.scratch(tensor.numel(), "outlier search", args)()
+        # Which columns hold outliers depends on the data; they are few, and none is counted.
+        absolute = recorder.scratch(2 * tensor.numel(), "outlier search", args)
+        large = recorder.scratch(tensor.numel(), "outlier search", args)
+        absolute(), large()
         outliers = torch.empty(0, dtype=torch.int64, device=tensor.device)
     return out, statistics, outliers
 
@@ -138,6 +145,8 @@ def _int8_double_quant(recorder, func, args, kwargs):
 
 
 class _Int8Mixed:
+    # backends/default/ops.py. Nearly every layer of a trained language model has outliers (Dettmers et al. 2022,
+    # LLM.int8()), whose product is added into a second output.
     def __init__(self, matmul):
         self.matmul = matmul
 
@@ -146,16 +155,30 @@ class _Int8Mixed:
 
         tensor, weight = args[0], args[2]
         shape = (*tensor.shape[:-1], weight.shape[0])
-        recorder.scratch(4 * tensor.numel() // tensor.shape[-1] * weight.shape[0], "int32 product", args)()
-        self.matmul.workspace(recorder)
+        rows, size = tensor.numel() // tensor.shape[-1], tensor.element_size()
+        done = _products(recorder, rows * shape[-1], size, args)
+        first = recorder.scratch(size * rows * shape[-1], "product without outliers", args)
+        for one in done:
+            one()
         out = torch.empty(shape, dtype=tensor.dtype, device=tensor.device)
+        recorder.see(out, func, args)
+        self.matmul.workspace(recorder)
+        first()
         return out, torch.empty((*tensor.shape[:-1], 0), dtype=tensor.dtype, device=tensor.device)
 
 
 def _int8_scaled(recorder, func, args, kwargs):
     rows, columns = args[0].numel() // args[0].shape[-1], args[1].shape[0]
-    product = recorder.scratch(4 * rows * columns, "int32 product", args)
+    dtype = kwargs.get("dtype") or (args[5] if len(args) > 5 else None)
+    done = _products(recorder, rows * columns, dtype.itemsize if dtype else 2, args)
     result = func(*args, **kwargs)
     recorder.see(result, func, args)
-    product()
+    for one in done:
+        one()
     return result
+
+
+def _products(recorder, elements, size, args):
+    # int32 from the tensor cores, scaled into float16, cast from there if something else is wanted.
+    done = [recorder.scratch(4 * elements, "int32 product", args)]
+    return done + ([recorder.scratch(2 * elements, "float16 product", args)] if size != 2 else [])

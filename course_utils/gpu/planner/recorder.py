@@ -23,25 +23,24 @@ class Recorder(TorchDispatchMode):
 
     `kernels` maps an operation to a function `(recorder, func, args, kwargs) -> result` that stands
     in for what CUDA does in it. `vocabulary` holds sizes of last dimensions that make a floating
-    tensor "logits".
+    tensor "logits"; `devices` are the names that mean the card.
     """
 
-    def __init__(self, kernels, chip, vocabulary=()):
+    def __init__(self, kernels, chip, vocabulary=(), devices=("cuda",)):
         super().__init__()
+        self.devices = frozenset({"meta", *devices})
         self.kernels, self.chip, self.vocabulary = kernels, chip, frozenset(vocabulary)
         self.uncertain_bytes, self._true, self._owners = 0, set(), {}
         self.events, self.category, self.layer_of = [], {}, {}
         self.on, self.phase = True, None
         self._ids, self._refs = {}, {}
         self._inside, self._last, self._starts, self._layers = [], None, [], []
+        self._again, self._reached = None, 0
         self.layered = False
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kernel = self.kernels.get(func)
-        if kernel is not None:
-            result = kernel(self, func, args, kwargs or {})
-        else:
-            result = func(*args, **(kwargs or {}))
+        kernel, kwargs = self.kernels.get(func), kwargs or {}
+        result = func(*args, **kwargs) if kernel is None else kernel(self, func, args, kwargs)
         if isinstance(result, torch.Tensor):
             self.see(result, func, args)
         elif isinstance(result, (tuple, list)):
@@ -85,8 +84,11 @@ class Recorder(TorchDispatchMode):
         backward = torch._C._current_graph_task_id() != -1
         if self.category[number] == events.ACTIVATIONS and not backward and self._inside:
             self.category[number] = events.TEMPORARIES  # no graph kept it
-        inside = backward or self._inside
-        self.events.append(Free(number, self._last if inside else self.layer_of[number]))
+        own, here = self.layer_of[number], self.events[-1].layer
+        near = (
+            self.phase == events.OPTIMISER and None not in (own, here) and here == self._last and abs(own - here) == 1
+        )
+        self.events.append(Free(number, self._last if backward or self._inside or near else own))
 
     def scratch(self, size_bytes, op, args=()):
         """Record memory that a kernel takes for itself; returns a function that records its return."""
@@ -162,9 +164,11 @@ class Recorder(TorchDispatchMode):
     def enter(self, layer):
         """The module of block `layer` (None: the whole model) begins its forward."""
         self._inside.append(layer)
-        self._starts.append(torch._C._autograd._get_sequence_nr())
-        self._layers.append(layer)
-        self._last = layer
+        if torch._C._current_graph_task_id() == -1:
+            self._reached = torch._C._autograd._get_sequence_nr()
+            self._starts.append(self._reached)
+            self._layers.append(layer)
+            self._last = layer
 
     def leave(self):
         self._inside.pop()
@@ -173,16 +177,27 @@ class Recorder(TorchDispatchMode):
         """The number of the block at work, else that of the first argument's storage, else None."""
         if not self.layered:
             return None
-        if torch._C._current_graph_task_id() != -1 and not (self._inside and torch.is_grad_enabled()):
-            node = torch._C._current_autograd_node()
-            number = node._sequence_nr() if node is not None else _NO_NUMBER
-            if number < _NO_NUMBER:
-                place = bisect_right(self._starts, number) - 1
-                self._last = self._layers[place] if place >= 0 else None
-            return self._last
+        if torch._C._current_graph_task_id() != -1:
+            return self._layer_in_backward()
         if self._inside:
             return self._last
-        return next((self._owner(one) for one in args if isinstance(one, torch.Tensor)), None)
+        owner = next((self._owner(one) for one in args if isinstance(one, torch.Tensor)), None)
+        if self.phase == events.OPTIMISER:  # it goes from weight to weight
+            owner = self._last = self._last if owner is None else owner
+        return owner
+
+    def _layer_in_backward(self):
+        node, next_number = torch._C._current_autograd_node(), torch._C._autograd._get_sequence_nr()
+        number = node._sequence_nr() if node is not None else _NO_NUMBER
+        if number < _NO_NUMBER:
+            place = bisect_right(self._starts, number) - 1
+            self._last = self._layers[place] if place >= 0 else None
+            if torch.is_grad_enabled() and number != self._again:  # a checkpoint runs its forward again
+                self._again = number
+                self._starts.append(self._reached)
+                self._layers.append(self._last)
+        self._reached = next_number
+        return self._last
 
     def _owner(self, tensor):
         number = self._ids.get(tensor.untyped_storage()._cdata, _HOST)

@@ -9,30 +9,34 @@ allocated and reserved bytes with shares by category; `Trace.peak().process_byte
 """
 
 from contextlib import ExitStack, contextmanager
+from types import FunctionType, MethodType, ModuleType
 
 from course_utils.errors import CourseError
-from course_utils.gpu.planner import cuda, events, kernels
+from course_utils.gpu.planner import events, kernels
 from course_utils.gpu.planner.events import Trace
 from course_utils.gpu.planner.kernels import Chip
+from course_utils.gpu.planner.twin import reads
 
 
-def trace(step, *args, chip=None, stack=None, repeat=2, place=True, prepare=None):
+def trace(step, *args, chip=None, stack=None, repeat=2, place=True, prepare=None, devices=("cuda",)):
     """The `Trace` of calling `step(*args)` `repeat` times: the first call makes the optimiser's state.
 
     `stack` names the module list of equal blocks (in the first module of `args` that has it), whose
     number is then `Trace.layers`, so that `layers.extend` can lengthen it. `prepare(recorder)` is called in
-    place of the placement when given, and returns what must stay alive.
+    place of the placement of weights when given. `devices` are the names that mean the card in the step.
     Raises CourseError where the step needs the numbers in a tensor, not only its shape.
     """
+    from course_utils.gpu.planner import cuda
     from course_utils.gpu.planner.recorder import Recorder
 
     chip = chip or Chip()
-    modules, optimisers, tensors = found(args)
-    recorder = Recorder(kernels.table(chip), chip, vocabulary(modules))
+    modules, optimisers, tensors = found([*args, step])
+    recorder = Recorder(kernels.table(chip), chip, vocabulary(modules), devices)
     blocks = _blocks(modules, stack)
     with ExitStack() as open_until_end:
         open_until_end.enter_context(_watched(recorder, modules, blocks))
-        kept = prepare(recorder) if prepare else None
+        if prepare:
+            prepare(recorder)
         if place:
             place_all(recorder, modules, optimisers, tensors)
         open_until_end.enter_context(cuda.behaves(recorder))
@@ -41,7 +45,6 @@ def trace(step, *args, chip=None, stack=None, repeat=2, place=True, prepare=None
             recorder.mark("step")
             _run(step, args)
         written = recorder.close()
-        del kept
     return Trace(written, len(blocks) if blocks else None, recorder.uncertain_bytes)
 
 
@@ -58,29 +61,49 @@ def _run(step, args):
         raise
 
 
-def found(args):
-    """The modules, optimisers and other tensors in arguments, which may be nested in lists and dictionaries."""
+def found(objects):
+    """The modules, optimisers and other tensors among objects: in containers, in their attributes, read by functions."""
     import torch
-    from torch.utils._pytree import tree_leaves
 
-    modules, optimisers, tensors = [], [], []
-    for one in tree_leaves(args):
-        if isinstance(one, torch.nn.Module):
-            modules.append(one)
-        elif isinstance(one, torch.optim.Optimizer):
-            optimisers.append(one)
-        elif isinstance(one, torch.Tensor):
-            tensors.append(one)
+    modules, optimisers, tensors, seen = [], [], [], set()
+    waiting = [(one, 0) for one in reversed(objects)]
+    while waiting:
+        one, depth = waiting.pop()
+        if id(one) in seen or depth > 6:
+            continue
+        seen.add(id(one))
+        for kind, place in ((torch.nn.Module, modules), (torch.optim.Optimizer, optimisers), (torch.Tensor, tensors)):
+            if isinstance(one, kind):
+                place.append(one)
+                break
+        else:
+            waiting += [(inner, depth + 1) for inner in reversed(_inside(one))]
     return modules, optimisers, tensors
 
 
+def _inside(one):
+    if isinstance(one, dict):
+        return list(one.values())
+    if isinstance(one, (list, tuple, set)):
+        return list(one)
+    if isinstance(one, FunctionType):
+        return reads(one)
+    if isinstance(one, MethodType):
+        return [one.__self__, one.__func__]
+    return list(getattr(one, "__dict__", {}).values()) if not isinstance(one, (type, ModuleType)) else []
+
+
 def vocabulary(modules):
-    """Sizes that mark a tensor as logits: the tables of embeddings, where they are larger than any width."""
+    """Sizes that mark a tensor as logits: the tables of embeddings, where they are much larger than their width."""
     import torch
 
     return {
-        one.num_embeddings for each in modules for one in each.modules()
-        if isinstance(one, torch.nn.Embedding) and one.num_embeddings > 4 * one.embedding_dim // 4 and one.num_embeddings >= 1000
+        one.num_embeddings
+        for each in modules
+        for one in each.modules()
+        if isinstance(one, torch.nn.Embedding)
+        and one.num_embeddings > 4 * one.embedding_dim // 4
+        and one.num_embeddings >= 1000
     }
 
 

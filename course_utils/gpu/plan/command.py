@@ -1,0 +1,107 @@
+"""What `course plan` does: request, card, plan, remedies, answer."""
+
+import importlib
+import re
+import time
+import warnings
+from dataclasses import fields
+
+from course_utils.errors import CourseError
+from course_utils.gpu.plan import card, gguf, history, presets, remedies, search, show, tracing, verdict
+from course_utils.gpu.plan.request import SIZES, Request, parse
+
+REGRETS = "bitsandbytes.backends.cpu.ops"  # this logger regrets a kernel for CPUs, which nobody needs here
+TASKS = ("train", "lora", "qlora")
+LESSON = re.compile(r"week\d+[a-z]?(_\w+)?|\d\d[a-z]?")
+
+
+def run(given, vram_of):
+    """Answer the command line's values in `given`; `vram_of(lesson)` gives the VRAM entry of a lesson's passport."""
+    options = {one.name: given[one.name] for one in fields(Request)[1:] if given.get(one.name)}
+    tasks = [name for name in TASKS if given[name]]
+    if len(tasks) > 1:
+        raise CourseError(f"--{' and --'.join(tasks)} exclude one another: give one of them.")
+    if tasks:
+        options["task"] = tasks[0]
+    for name in ("desktop_gib", "context_mib", *SIZES):  # 0 is a value, which the request judges
+        if given[name] is not None:
+            options[name] = given[name]
+    model, line = given["model"], None
+    if LESSON.fullmatch(model):
+        line = of_lesson(model, vram_of(model))
+    answer(model, line, given["as_json"], given["largest"], **options)
+
+
+def answer(model, lesson_plan=None, as_json=False, largest=None, **options):
+    """Print the plan of a model with those options (fields of `Request`); `lesson_plan` replaces it by a lesson's line.
+
+    `largest` is "batch", "context" or "rank": the largest that fits is printed, too. Raises CourseError for wrong use.
+    """
+    started = time.perf_counter()
+    request = parse(lesson_plan).but(**options) if lesson_plan else Request(model, **options)
+    preset = presets.find(request.model)
+    imported = _import(preset, request)
+    target = card.target(request, history.context() or card.measured())
+    with warnings.catch_warnings(), tracing.quiet(REGRETS):
+        warnings.simplefilter("ignore")
+        value = None
+        if largest is None:
+            plan = verdict.plan(request, target)
+        else:
+            value, plan = search.largest(largest, request, target)
+        found = remedies.find(request, plan)
+    seconds = time.perf_counter() - started
+    if as_json:
+        import json
+
+        extra = {f"max_{largest}": value} if largest else {}
+        print(json.dumps(show.as_dict(plan, found, seconds, imported) | extra, indent=1))
+        return
+    print(show.as_text(plan, found, seconds, imported))
+    if largest:
+        print(f"The largest {largest} that fits: {value}.")
+
+
+def of_lesson(lesson, vram):
+    """The plan line of a lesson, from its passport's `vram`; raises CourseError with a sentence where it has none."""
+    if vram is None:
+        raise CourseError(f"{lesson} needs no GPU, so there is nothing to plan.")
+    if not vram.get("plan"):
+        raise CourseError(
+            f"{lesson} names no plan in its passport (metadata.course.vram.plan). Plan a model: `course plan llama-3.1-8b --quant nf4`."
+        )
+    return vram["plan"]
+
+
+def _import(preset, request):
+    """Seconds that importing the libraries takes, once a process; a GGUF file needs none."""
+    started = time.perf_counter()
+    if request.quant not in gguf.TYPES:
+        libraries = {"transformers": ("torch", "transformers.modeling_utils"), "torchvision": ("torch", "torchvision")}
+        libraries["diffusion"] = (
+            *libraries["transformers"],
+            "diffusers.models.autoencoders.autoencoder_kl",
+            "diffusers",
+        )
+        with tracing.quiet(REGRETS):
+            for name in (*libraries.get(preset.kind, ("torch",)), *_extras(request)):
+                _library(name)
+    return time.perf_counter() - started
+
+
+def _extras(request):
+    if request.storage != "none" or "8-bit" in request.optimizer:
+        yield "bitsandbytes"
+    if request.task in ("lora", "qlora"):
+        yield "peft"
+
+
+def _library(name):
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        package = name.partition(".")[0]
+        extra = "diffusion" if package == "diffusers" else "llm"
+        raise CourseError(
+            f"This plan needs {package}, which is not installed. Type `make extra NAME={extra}`."
+        ) from error

@@ -1,0 +1,178 @@
+"""`course.plan` and `course.compare`: what a cell of one's own will need, and what it took."""
+
+import time
+from dataclasses import dataclass, field, replace
+
+from course_utils.errors import CourseError
+from course_utils.gpu import cap
+from course_utils.gpu.device import show_bytes
+from course_utils.gpu.plan import bar, card, history, show, verdict
+from course_utils.gpu.plan.request import Request
+from course_utils.gpu.plan.tracing import Traced
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """A `Plan` of a step with its remedies; `before_bytes` were there when the step began (weights, inputs).
+
+    `plan` has the numbers, which are also here by name: `allocated_bytes`, `reserved_bytes`, `process_bytes`, ….
+    """
+
+    plan: verdict.Plan
+    before_bytes: int
+    seconds: float
+    remedies: tuple = field(default=())
+
+    def __getattr__(self, name):
+        if name.startswith("_") or name == "plan":
+            raise AttributeError(name)
+        return getattr(self.plan, name)
+
+    def plot(self):
+        """A matplotlib figure: the shares stacked in a bar, and the budget; `alt` describes it in a sentence."""
+        return bar.draw(self.plan)
+
+    @property
+    def alt(self):
+        """What `plot()` shows, for those who do not see it."""
+        return bar.describe(self.plan)
+
+    def __str__(self):
+        return show.as_text(self.plan, self.remedies, self.seconds)
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        return bar.html(self.plan, show.sentence(self.plan, self.remedies))
+
+
+def plan(step, *args, budget_gib=None, card=None, context_mib=None, label="this step"):
+    """The `StepPlan` of calling `step(*args)`: nothing is computed, and args, which may be on any device, stay as they are.
+
+    `card` names a GeForce card; this machine's, else the course's by default. `budget_gib` (GiB) replaces what
+    that card leaves to a process. A step with an optimiser is planned twice in a row, for the first call makes
+    its state. Raises CourseError where the step needs numbers (`.tolist()`), or for a budget or card that is none.
+    """
+    from course_utils.gpu.planner.twin import to_meta
+
+    if not callable(step):
+        raise CourseError(
+            f"step={type(step).__name__} cannot be called. Give the function and its arguments: course.plan(step, model, x)."
+        )
+    started = time.perf_counter()
+    target = _target(Request(label, card=card, context_mib=context_mib), budget_gib)
+    twin, *twins = to_meta(step, *args)
+    traced, before = _traced(twin, twins, target)
+    made = verdict.of_trace(label, traced, target)
+    found = _remedies(step, args, target, made) if made.verdict != verdict.FITS else ()
+    return StepPlan(made, before, time.perf_counter() - started, found)
+
+
+def _target(request, budget_gib):
+    target = card.target(request, history.context() or card.measured(opened_only=True))
+    limit = cap.current()
+    if budget_gib is not None:
+        return replace(target, name="your budget", visible_bytes=cap.budget_of(budget_gib).bytes, desktop_bytes=0)
+    if limit is not None and request.card is None:
+        return replace(target, visible_bytes=limit.visible_bytes, desktop_bytes=limit.desktop_bytes)
+    return target
+
+
+def _traced(step, args, target):
+    from course_utils.gpu.planner.events import WEIGHTS, Alloc, Mark
+    from course_utils.gpu.planner.trace import found, trace
+
+    _, optimisers, _ = found([*args, step])
+    made = trace(step, *args, chip=target.chip, repeat=2 if optimisers else 1)
+    before = 0
+    for event in made.events:
+        if isinstance(event, Mark) and event.name == "step":
+            break
+        before += event.bytes if isinstance(event, Alloc) else 0
+    return Traced(made, made.live_bytes(WEIGHTS)), before
+
+
+def _remedies(step, args, target, plan):
+    from course_utils.gpu.plan.remedies import Remedy, better
+    from course_utils.gpu.planner.twin import to_meta
+
+    found = []
+    for text, changed, smaller in _changes(step, args):
+        twin, *twins = to_meta(changed, *smaller)
+        made = verdict.of_trace(text, _traced(twin, twins, target)[0], target)
+        if better(made, plan):
+            saved = plan.process_bytes - made.process_bytes
+            found.append(Remedy(text, (), text, made.process_bytes, saved, made.verdict))
+            break
+    return tuple(found)
+
+
+def _changes(step, args):
+    import torch
+
+    sizes = {one.shape[0] for one in args if isinstance(one, torch.Tensor) and one.dim()}
+    batch = sizes.pop() if len(sizes) == 1 else 0
+    while batch > 1:
+        batch //= 2
+        fewer = [
+            torch.empty_like(one[:batch], device="meta") if isinstance(one, torch.Tensor) and one.dim() else one
+            for one in args
+        ]
+        yield f"batches of {batch} in place of the whole", step, fewer
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Predicted and measured bytes side by side: `rows` are (name, predicted, measured or None); `memory` is "VRAM" or "RAM"."""
+
+    label: str
+    memory: str
+    rows: tuple[tuple[str, int, int | None], ...]
+
+    def __str__(self):
+        lines = [f"{self.label}: {self.memory}", f"{'':<12}{'predicted':>12}{'measured':>12}{'error':>9}"]
+        for name, predicted, measured in self.rows:
+            error = f"{100 * (predicted / measured - 1):+.1f} %" if measured else "n/a"
+            lines.append(f"{name:<12}{show_bytes(predicted):>12}{show_bytes(measured):>12}{error:>9}")
+        if self.memory == "RAM":
+            lines.append(
+                "Without a card this is the rise of resident RAM, and CPU kernels take other temporaries than CUDA's."
+            )
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def compare(plan, track, file=None):
+    """The `Comparison` of a `StepPlan` (or `Plan`) with the `Track` of the cell that ran; the pair is kept in `file`.
+
+    `file` is the learner's own history by default. From it the next plan takes this machine's CUDA context,
+    and nothing else. Raises CourseError where the track is still running.
+    """
+    if track.after is None:
+        raise CourseError(f"{track.label!r} is still running: call compare() after the with block, not inside it.")
+    rows = _rows(plan, track)
+    measured = [track.peak_process_bytes, track.peak_reserved_bytes]
+    context = measured[0] - measured[1] if None not in measured else None
+    pair = {
+        "label": track.label,
+        "when": time.time(),
+        "memory": track.memory,
+        "card": plan.target.name,
+        "predicted": {name: size for name, size, _ in rows},
+        "measured": {name: size for name, _, size in rows},
+        "measured_context_bytes": context,
+    }
+    history.append(pair, file)
+    return Comparison(track.label, track.memory, rows)
+
+
+def _rows(plan, track):
+    if track.memory == "RAM":
+        rise = plan.allocated_bytes - getattr(plan, "before_bytes", plan.weights_bytes)
+        return (("rise", rise, track.peak_bytes),)
+    return (
+        ("allocated", plan.allocated_bytes, track.peak_allocated_bytes),
+        ("reserved", plan.reserved_bytes, track.peak_reserved_bytes),
+        ("process", plan.process_bytes, track.peak_process_bytes),
+    )
