@@ -3,7 +3,11 @@ import sys
 
 import pytest
 
+from course_utils.gpu import memory
+
 MAIN = sys.modules["__main__"]
+# From the start: what one test frees must not be the RAM in which the next one's blocks go unseen.
+memory.return_blocks_at_once()
 
 
 @pytest.fixture(autouse=True)
