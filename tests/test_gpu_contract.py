@@ -194,10 +194,11 @@ def test_an_out_of_memory_error_is_a_result_and_any_other_a_failure(record, capf
 def test_a_cuda_out_of_memory_error_is_recognised():
     import torch
 
-    pattern = load("contract.child").NO_MEMORY
-    assert pattern.search(str(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")))
-    assert pattern.search("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
-    assert not pattern.search("expected scalar type Half but found Float")
+    is_oom = load("contract.child").is_oom
+    assert is_oom(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."))
+    assert is_oom(RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"))
+    assert is_oom(RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"))
+    assert not is_oom(RuntimeError("expected scalar type Half but found Float"))
 
 
 @pytest.fixture

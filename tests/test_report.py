@@ -226,3 +226,18 @@ def test_a_weaker_guarantee_is_told(tmp_path):
     weaker = {"kind": "watchdog", "guarantee": "The guarantee is weaker than usual."}
     made = Report(**{**vars(report(tmp_path, status="passed")), "containment": weaker})
     assert "weaker than usual" in printed(made)
+
+
+@pytest.mark.parametrize(
+    "kernels, receipt, peak",
+    [
+        (100, {"peak_bytes": 300, "memory": "RAM"}, 300),
+        (400, {"peak_bytes": 300, "memory": "RAM"}, 400),
+        (100, {"peak_bytes": 300, "memory": "VRAM"}, 100),
+        (None, {}, None),
+    ],
+)
+def test_the_peak_is_the_highest_that_the_kernel_or_the_lesson_saw(kernels, receipt, peak):
+    from course_utils.run.report import _peak
+
+    assert _peak(kernels, receipt) == peak

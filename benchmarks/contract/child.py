@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import re
 import sys
 import time
 import traceback
@@ -13,8 +12,7 @@ from contract.results import Record, settings
 from course_utils.errors import CourseError
 from course_utils.gpu import memory, nvml
 from course_utils.gpu.device import installed_version
-
-NO_MEMORY = re.compile(r"out of memory|can't allocate memory|ALLOC(ATION)?_FAILED|cublasCreate", re.IGNORECASE)
+from course_utils.gpu.oom.oom import is_oom
 
 
 def measure(row, device, cap_gb, tiny, connection):
@@ -24,7 +22,7 @@ def measure(row, device, cap_gb, tiny, connection):
         prepare(device, cap_gb)
         outcome = _run(row, device, tiny)
     except Exception as error:
-        no_memory = isinstance(error, MemoryError) or bool(NO_MEMORY.search(str(error)))
+        no_memory = is_oom(error)
         outcome = {"status": "out of memory" if no_memory else "failed", "reason": in_one_line(error)}
         if not no_memory:
             traceback.print_exc()

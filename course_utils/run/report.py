@@ -101,12 +101,18 @@ def make_row(notebook, asked_profile, outcome, copy):
         checks=_count(receipt.get("checks")),
         metrics=receipt.get("metrics"),
         seconds=outcome.seconds,
-        peak_bytes=outcome.peak_bytes,
+        peak_bytes=_peak(outcome.peak_bytes, receipt),
         profile=receipt.get("profile", asked_profile),
         copy=copy.name if copy.exists() else None,
         warnings=tuple(_outside(receipt.get("metrics") or {})),
         error=_error(outcome.error),
     )
+
+
+def _peak(kernels, receipt):
+    # `course.track` sets the kernel's high-water mark back; the lesson itself remembers the highest.
+    own = receipt.get("peak_bytes") if receipt.get("memory") == "RAM" else None
+    return max((one for one in (kernels, own) if one is not None), default=None)
 
 
 def _error(found):

@@ -13,7 +13,7 @@ from course_utils.gpu.oom.free import Freed, free_now
 
 _CPU = "DefaultCPUAllocator: can't allocate memory"
 # Libraries below torch report a failed allocation in their own words, as a RuntimeError.
-_OTHERS = (_CPU, "std::bad_alloc", "CUDA out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_OTHERS = (_CPU, "std::bad_alloc", "CUDA out of memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
 # A card that is full already fails where a library makes its handle, and names no memory.
 _OTHERS += ("CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`", "DEVICE_ALLOCATION_FAILED")
 _UNITS = {"bytes": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}

@@ -3,7 +3,6 @@
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
-from unittest.mock import patch
 
 from course_utils.errors import CourseError
 from course_utils.gpu.planner.events import Trace
@@ -78,15 +77,12 @@ def optimiser(request, parameters):
 def train_step(request, loss_of):
     """A training step `step(model, optimiser, *batch)`: gradients of `accumulate` batches, then the optimiser."""
     import torch
-    import torch.utils.checkpoint
 
     def step(model, optimiser, *batch):
         for _ in range(request.accumulate):
-            with patch.object(torch.utils.checkpoint, "_infer_device_type", lambda *_: "cuda"):
-                # A checkpoint repeats the autocast of its tensors' device, and they only seem to be on meta.
-                with torch.autocast("cuda", amp_dtype(request), enabled=request.amp):
-                    loss = loss_of(model, *batch)
-                loss.backward()
+            with torch.autocast("cuda", amp_dtype(request), enabled=request.amp):
+                loss = loss_of(model, *batch)
+            loss.backward()
             del loss
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)

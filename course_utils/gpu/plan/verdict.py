@@ -7,8 +7,9 @@ from course_utils.gpu.plan.card import MIB, Target
 from course_utils.gpu.plan.request import Request
 
 FITS, TIGHT, NOT = "fits", "tight", "does not fit"
-# The replay of the allocator may be off by that share of what is reserved: the planner's goal for its worst row.
-REPLAY_SHARE = 0.04
+# The replay may be off by that share of what is reserved: the worst under-estimate over 39 published
+# rows is 5.5 % (benchmarks/planner_vs_peers.py).
+REPLAY_SHARE = 0.06
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Plan:
 
     `allocated_bytes` are held by tensors at the peak and `shares` says by what; `reserved_bytes` adds
     torch's cache, `process_bytes` the CUDA context. `band_bytes` is how far the process may be above or below:
-    workspaces that cuDNN may ask for, the context where it was not measured, and 4 % of what is reserved.
+    workspaces that cuDNN may ask for, the context where it was not measured, and 6 % of what is reserved.
     `verdict` is "fits" where the process and its band stay within the budget; "tight" where the process alone
     does, or torch must give back its cache to stay within it; else "does not fit".
     """

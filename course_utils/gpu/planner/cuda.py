@@ -133,6 +133,7 @@ def behaves(recorder):
 def _changes(recorder, choices):
     import sys
 
+    import torch.utils.checkpoint
     from torch.utils import _foreach_utils as foreach
 
     def on_card():
@@ -152,6 +153,8 @@ def _changes(recorder, choices):
         original(self, "cuda" if device_type == "meta" else device_type, *args, **kwargs)
 
     changes.append((torch.amp.autocast_mode.autocast, "__init__", begin))
+    # A checkpoint repeats the autocast of its tensors' device, and they only seem to be on meta.
+    changes.append((torch.utils.checkpoint, "_infer_device_type", lambda *_: "cuda"))
     changes.append((torch, "clear_autocast_cache", choices.casts.clear))
     run_backward = torch.autograd._engine_run_backward
 
