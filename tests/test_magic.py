@@ -51,7 +51,7 @@ import time
 small = bytearray(20 << 20)
 time.sleep(0.1)
 large = bytearray(200 << 20)
-time.sleep(0.2)
+time.sleep(2)  # a busy machine samples less often
 del large
 def double(x):
     return 2 * x

@@ -1,5 +1,6 @@
 """`track`: peaks against the kernel's own count in another process, places, budgets, errors."""
 
+import mmap
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from course_utils.errors import CourseError
 from course_utils.gpu import memory, nvml
 from course_utils.gpu.device import GIB
 from course_utils.gpu.monitor import peaks, spill, track
+from course_utils.gpu.oom.free import collect
 
 MIB = 1024**2
 
@@ -35,6 +37,20 @@ import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True)
 print("Maximum resident set size (kbytes):", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
 """
+
+
+@pytest.fixture(autouse=True)
+def the_heap_holds_no_ram_that_is_free():
+    """What earlier tests freed may lie in the heap as resident RAM, in which a new block would go unseen."""
+    collect()
+
+
+def block(mib):
+    """Resident memory straight from the kernel; it goes back when the last name goes."""
+    memory_map = mmap.mmap(-1, mib * MIB)
+    for place in range(0, len(memory_map), mmap.PAGESIZE):
+        memory_map[place] = 1
+    return memory_map
 
 
 @pytest.mark.parametrize("way", ["slow", "quick"])
@@ -59,10 +75,10 @@ def test_peak_bytes_is_the_rise_of_resident_ram_on_a_machine_without_a_card():
 
 def test_nested_blocks_each_have_their_own_peak():
     with track.track("outer") as outer:
-        large = bytearray(200 * MIB)
+        large = block(200)
         del large
         with track.track("inner") as inner:
-            small = bytearray(50 * MIB)
+            small = block(50)
             del small
     assert inner.peak_bytes == pytest.approx(50 * MIB, abs=8 * MIB)
     assert outer.peak_bytes == pytest.approx(200 * MIB, abs=8 * MIB)
@@ -98,7 +114,7 @@ def test_the_line_of_the_peak_is_named():
     with track.track("lines") as m:
         small = bytearray(20 * MIB)
         time.sleep(0.1)
-        large = bytearray(200 * MIB); time.sleep(0.2)  # fmt: skip  # noqa: E702
+        large = bytearray(200 * MIB); time.sleep(0.6)  # fmt: skip  # noqa: E702
         del large
         time.sleep(0.1)
     del small
@@ -109,7 +125,7 @@ def test_the_line_of_the_peak_is_named():
 
 def test_a_function_of_the_reader_is_named_with_the_line_that_called_it(tmp_path):
     module = tmp_path / "steps.py"
-    module.write_text(f"import time\ndef step():\n    large = bytearray(200 * {MIB})\n    time.sleep(0.2)\n")
+    module.write_text(f"import time\ndef step():\n    large = bytearray(200 * {MIB})\n    time.sleep(0.6)\n")
     space = {}
     exec(compile(module.read_text(), str(module), "exec"), space)
     with track.track("call") as m:
