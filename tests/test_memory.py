@@ -1,5 +1,8 @@
 """Readings of memory and peaks that nest; psutil and hand arithmetic are the oracles."""
 
+import subprocess
+import sys
+
 import psutil
 import pytest
 from made_up_card import card  # noqa: F401
@@ -110,3 +113,13 @@ def test_a_card_is_read_with_its_context_and_other_programs(card):  # noqa: F811
     assert found.others_bytes == card.others_bytes
     card.hidden = True
     assert memory.read().others_bytes is None
+
+
+def test_the_peak_of_a_program_is_not_that_of_the_larger_one_which_started_it():
+    code = (
+        "from course_utils.gpu import memory\n"
+        f"before = memory.ram_peak_bytes(); large = bytearray(100 * {MIB}); print(memory.ram_peak_bytes() - before)"
+    )
+    larger = bytearray(400 * MIB)
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert len(larger) and int(child.stdout) == pytest.approx(100 * MIB, abs=4 * MIB)
