@@ -9,6 +9,8 @@ from course_utils.errors import CourseError
 from course_utils.gpu.plan import card, language, language_model, presets, remedies, search, tracing, verdict
 from course_utils.gpu.plan.request import Request, parse
 
+pytestmark = pytest.mark.slow
+
 
 def target(name="RTX 4070 Ti"):
     return card.target(Request("any", card=name))
@@ -236,9 +238,10 @@ def test_an_unknown_architecture_is_sent_to_the_notebook(tmp_path):
 @pytest.mark.slow
 def test_planning_70b_takes_less_than_200_mb_of_ram():
     code = (
-        "import resource\nfrom tests.test_plan_models import planned\nplanned('tinyllama --quant nf4')\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\nbefore = peak()\n"
-        "planned('llama-3.1-70b --quant nf4 --context 8192')\nprint(peak() - before)"
+        # Not getrusage, which starts from pytest's own peak: the difference could never show.
+        "from course_utils.gpu.memory import ram\nfrom tests.test_plan_models import planned\n"
+        "planned('tinyllama --quant nf4')\nbefore = ram()[1]\n"
+        "planned('llama-3.1-70b --quant nf4 --context 8192')\nprint(ram()[1] - before)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(done.stdout.split()[-1]) * 1024 < 200e6
+    assert 0 <= int(done.stdout.split()[-1]) < 200e6

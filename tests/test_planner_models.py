@@ -19,6 +19,8 @@ bitsandbytes = pytest.importorskip("bitsandbytes")
 transformers.logging.set_verbosity_error()
 warnings.filterwarnings("ignore", module="(transformers|peft|bitsandbytes|torch).*")
 
+pytestmark = pytest.mark.slow
+
 HALF = torch.float16
 SMALL = {
     "hidden_size": 128,
@@ -237,15 +239,16 @@ def test_seventy_billion_parameters_take_less_than_200_mb_of_ram():
     import sys
 
     code = """
-import resource, torch, sys
+import torch, sys
 sys.path.insert(0, "tests")
+from course_utils.gpu.memory import ram
 from test_planner_models import build, train
 import bitsandbytes.backends.cuda.ops
 train(build(6, "nf4", rank=16), "nf4")
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = ram()[1]
 sizes = dict(hidden_size=8192, num_attention_heads=64, num_key_value_heads=8, intermediate_size=28672, vocab_size=32000)
 train(build(80, "nf4", rank=16, checkpointing="once", **sizes), "nf4", batch=1, length=1024)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(ram()[1] - before)
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
-    assert int(done.stdout.split()[-1]) * 1024 < 200e6
+    assert 0 < int(done.stdout.split()[-1]) < 200e6
