@@ -22,6 +22,8 @@ app = typer.Typer(
 assets_app = typer.Typer(help="The data sets and models of the course.", no_args_is_help=True)
 app.add_typer(assets_app, name="assets")
 
+OWN_PROCESS = "own process"  # what typer's context holds when `main` runs the command, not a test
+
 Lessons = Annotated[list[str] | None, typer.Argument(help="week01, 01 or a notebook's file.", show_default=False)]
 Names = Annotated[
     list[str] | None, typer.Argument(help="Names of assets; all of them if left out.", show_default=False)
@@ -31,7 +33,7 @@ Names = Annotated[
 def main():
     """Run the command line; a CourseError becomes one sentence and exit status 2."""
     try:
-        app(prog_name="course")
+        app(prog_name="course", obj=OWN_PROCESS)
     except CourseError as error:
         print(f"course: {error}", file=sys.stderr)
         sys.exit(2)
@@ -136,6 +138,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSO
 
 @app.command(epilog="Example: course plan llama-3.1-8b --quant nf4 --context 8192")
 def plan(
+    ctx: typer.Context,
     model: Annotated[str, typer.Argument(help="A model's name, the path of a config.json, or a lesson.")],
     train: Annotated[bool, typer.Option("--train", help="Train every weight.")] = False,
     lora: Annotated[bool, typer.Option("--lora", help="Train adapters.")] = False,
@@ -169,7 +172,9 @@ def plan(
     from course_utils.gpu.plan import command
     from course_utils.learn import passport
 
-    command.run(locals(), lambda lesson: passport.read(passport.find_notebook(lesson)).vram)
+    command.run(
+        locals(), lambda lesson: passport.read(passport.find_notebook(lesson)).vram, slim=ctx.obj == OWN_PROCESS
+    )
 
 
 def _lessons_for_doctor():

@@ -1,22 +1,23 @@
 """What `course plan` does: request, card, plan, remedies, answer."""
 
-import importlib
 import re
 import time
 import warnings
 from dataclasses import fields
 
 from course_utils.errors import CourseError
-from course_utils.gpu.plan import card, gguf, history, presets, remedies, search, show, tracing, verdict
+from course_utils.gpu.plan import card, history, imports, presets, remedies, search, show, tracing, verdict
 from course_utils.gpu.plan.request import SIZES, Request, parse
 
-REGRETS = "bitsandbytes.backends.cpu.ops"  # this logger regrets a kernel for CPUs, which nobody needs here
 TASKS = ("train", "lora", "qlora")
 LESSON = re.compile(r"week\d+[a-z]?(_\w+)?|\d\d[a-z]?")
 
 
-def run(given, vram_of):
-    """Answer the command line's values in `given`; `vram_of(lesson)` gives the VRAM entry of a lesson's passport."""
+def run(given, vram_of, slim=False):
+    """Answer the command line's values in `given`; `vram_of(lesson)` gives the VRAM entry of a lesson's passport.
+
+    `slim` as for `imports.bring`.
+    """
     options = {one.name: given[one.name] for one in fields(Request)[1:] if given.get(one.name)}
     tasks = [name for name in TASKS if given[name]]
     if len(tasks) > 1:
@@ -29,10 +30,10 @@ def run(given, vram_of):
     model, line = given["model"], None
     if LESSON.fullmatch(model):
         line = of_lesson(model, vram_of(model))
-    answer(model, line, given["as_json"], given["largest"], **options)
+    answer(model, line, given["as_json"], given["largest"], slim, **options)
 
 
-def answer(model, lesson_plan=None, as_json=False, largest=None, **options):
+def answer(model, lesson_plan=None, as_json=False, largest=None, slim=False, **options):
     """Print the plan of a model with those options (fields of `Request`); `lesson_plan` replaces it by a lesson's line.
 
     `largest` is "batch", "context" or "rank": the largest that fits is printed, too. Raises CourseError for wrong use.
@@ -40,9 +41,9 @@ def answer(model, lesson_plan=None, as_json=False, largest=None, **options):
     started = time.perf_counter()
     request = parse(lesson_plan).but(**options) if lesson_plan else Request(model, **options)
     preset = presets.find(request.model)
-    imported = _import(preset, request)
+    imported = imports.bring(preset, request, slim)
     target = card.target(request, history.context() or card.measured())
-    with warnings.catch_warnings(), tracing.quiet(REGRETS):
+    with warnings.catch_warnings(), tracing.quiet(imports.REGRETS):
         warnings.simplefilter("ignore")
         value = None
         if largest is None:
@@ -71,37 +72,3 @@ def of_lesson(lesson, vram):
             f"{lesson} names no plan in its passport (metadata.course.vram.plan). Plan a model: `course plan llama-3.1-8b --quant nf4`."
         )
     return vram["plan"]
-
-
-def _import(preset, request):
-    """Seconds that importing the libraries takes, once a process; a GGUF file needs none."""
-    started = time.perf_counter()
-    if request.quant not in gguf.TYPES:
-        libraries = {"transformers": ("torch", "transformers.modeling_utils"), "torchvision": ("torch", "torchvision")}
-        libraries["diffusion"] = (
-            *libraries["transformers"],
-            "diffusers.models.autoencoders.autoencoder_kl",
-            "diffusers",
-        )
-        with tracing.quiet(REGRETS):
-            for name in (*libraries.get(preset.kind, ("torch",)), *_extras(request)):
-                _library(name)
-    return time.perf_counter() - started
-
-
-def _extras(request):
-    if request.storage != "none" or "8-bit" in request.optimizer:
-        yield "bitsandbytes"
-    if request.task in ("lora", "qlora"):
-        yield "peft"
-
-
-def _library(name):
-    try:
-        importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        package = name.partition(".")[0]
-        extra = "diffusion" if package == "diffusers" else "llm"
-        raise CourseError(
-            f"This plan needs {package}, which is not installed. Type `make extra NAME={extra}`."
-        ) from error
