@@ -16,6 +16,7 @@ WIDTH = 256
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(notebook, "_made", [])
 
 
 def network():
@@ -153,3 +154,29 @@ def test_a_damaged_history_names_its_line(tmp_path):
     (tmp_path / "plans.jsonl").write_text('{"a": 1}\nnonsense\n')
     with pytest.raises(CourseError, match="Line 2 of .*plans.jsonl is damaged"):
         history.context()
+
+
+def test_compare_takes_the_last_plan_and_what_was_tracked_since(tmp_path):
+    import torch
+
+    model, x = network(), torch.randn(20_000, WIDTH)
+    with track("too early"):
+        model(x)
+    with pytest.raises(CourseError, match="No plan was made here yet. Before the cell, type"):
+        notebook.compare()
+    plan = notebook.plan(lambda model, x: model(x), model, x)
+    with pytest.raises(CourseError, match="Nothing was tracked since the plan"):
+        notebook.compare()
+    with track("in time") as measured:
+        kept = model(x)  # noqa: F841
+    assert notebook.compare(file=tmp_path / "a") == notebook.compare(plan, measured, tmp_path / "b")
+
+
+def test_compare_takes_a_cell_measured_by_the_magic(tmp_path):
+    from course_utils.gpu.monitor.track import begin, measured
+
+    some_plan()
+    done = begin("a cell")
+    with measured(done):
+        pass
+    assert notebook.compare().label == "a cell"

@@ -11,6 +11,8 @@ from course_utils.gpu.device import show_bytes
 from course_utils.gpu.monitor import peaks, places, spill
 from course_utils.gpu.monitor.timeline import Timeline
 
+_begun = []  # at most one: what `latest` answers
+
 
 @dataclass
 class Track:
@@ -113,7 +115,14 @@ def track(label="this block", model=None, budget_gib=None):
 def begin(label, budget_gib=None):
     """A `Track` whose block is about to start. Raises CourseError for a budget that is not a positive number."""
     budget = cap.budget_of(budget_gib)
-    return Track(label, budget.bytes, budget.reason, memory.read())
+    begun = Track(label, budget.bytes, budget.reason, memory.read())
+    _begun[:] = [begun]
+    return begun
+
+
+def latest():
+    """The `Track` that began last in this process, or None."""
+    return _begun[0] if _begun else None
 
 
 @contextmanager

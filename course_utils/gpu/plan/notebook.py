@@ -6,9 +6,12 @@ from dataclasses import dataclass, field, replace
 from course_utils.errors import CourseError
 from course_utils.gpu import cap
 from course_utils.gpu.device import show_bytes
+from course_utils.gpu.monitor import track as monitor
 from course_utils.gpu.plan import bar, card, history, show, verdict
 from course_utils.gpu.plan.request import Request
 from course_utils.gpu.plan.tracing import Traced
+
+_made = []  # at most one (plan, the track before it): what `compare()` takes
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,9 @@ def plan(step, *args, budget_gib=None, card=None, context_mib=None, label="this 
     traced, before = _traced(twin, twins, target)
     made = verdict.of_trace(label, traced, target)
     found = _remedies(step, args, target, made) if made.verdict != verdict.FITS else ()
-    return StepPlan(made, before, time.perf_counter() - started, found)
+    answer = StepPlan(made, before, time.perf_counter() - started, found)
+    _made[:] = [(answer, monitor.latest())]
+    return answer
 
 
 def _target(request, budget_gib):
@@ -143,12 +148,13 @@ class Comparison:
     __repr__ = __str__
 
 
-def compare(plan, track, file=None):
+def compare(plan=None, track=None, file=None):
     """The `Comparison` of a `StepPlan` (or `Plan`) with the `Track` of the cell that ran; the pair is kept in `file`.
 
-    `file` is the learner's own history by default. From it the next plan takes this machine's CUDA context,
-    and nothing else. Raises CourseError where the track is still running.
+    Left out, they are the plan made last and the block tracked last, which must come after the plan. `file` is the learner's own history by default. From it the next plan takes this machine's CUDA context,
+    and nothing else. Raises CourseError where the track is still running, or where one of the two is missing.
     """
+    plan, track = plan or _plan_made(), track or _tracked_since()
     if track.after is None:
         raise CourseError(f"{track.label!r} is still running: call compare() after the with block, not inside it.")
     rows = _rows(plan, track)
@@ -165,6 +171,21 @@ def compare(plan, track, file=None):
     }
     history.append(pair, file)
     return Comparison(track.label, track.memory, rows)
+
+
+def _plan_made():
+    if not _made:
+        raise CourseError("No plan was made here yet. Before the cell, type: plan = course.plan(step, model, x).")
+    return _made[0][0]
+
+
+def _tracked_since():
+    track = monitor.latest()
+    if track is None or (_made and track is _made[0][1]):
+        raise CourseError(
+            'Nothing was tracked since the plan. Run the cell inside `with course.track("step"):`, or with %%vram on top.'
+        )
+    return track
 
 
 def _rows(plan, track):
