@@ -206,7 +206,13 @@ def qlora_7b(row):
 
 
 def bert_large(row):
-    """Process MiB of the Trainer's step on a V100 with its published context of 1,343 MiB; eager attention."""
+    """Process MiB of the Trainer's step on a V100 with its published context of 1,343 MiB; eager attention.
+
+    The rows are of early 2022, before PyTorch 1.11: softmax kept its input for the backward pass (its
+    `_softmax_backward_data` took `self`), and `zero_grad` filled gradients with zeros in place of letting them go.
+    """
+    from unittest.mock import patch
+
     import torch
     from transformers import AutoModelForSequenceClassification, BertConfig
 
@@ -214,6 +220,7 @@ def bert_large(row):
     from course_utils.gpu.planner.trace import trace
 
     again, half = "GC" in row["precision_quant"], "fp16" in row["precision_quant"]
+    batch, times = (1, 4) if "bs1" in row["precision_quant"] else (4, 1)
     sizes = BertConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096)
     with torch.device("meta"):
         model = AutoModelForSequenceClassification.from_config(sizes, attn_implementation="eager")
@@ -221,17 +228,50 @@ def bert_large(row):
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": True})
     model.train()
     optimiser = torch.optim.AdamW(model.parameters(), foreach=False)
-    ids = torch.empty(1 if again else 4, 512, dtype=torch.long, device="meta")
+    ids = torch.empty(batch, 512, dtype=torch.long, device="meta")
 
     def step(model, optimiser, ids):
-        for _ in range(4 if again else 1):
+        for _ in range(times):
             with torch.autocast("cuda", dtype=torch.float16, enabled=half):
                 loss = model(input_ids=ids, labels=ids[:, 0]).loss
             loss.backward()
         optimiser.step()
-        optimiser.zero_grad()
+        optimiser.zero_grad(set_to_none=False)
 
-    return trace(step, model, optimiser, ids, chip=Chip((7, 0), 80)).peak().process_bytes(1343 * MIB) / MIB
+    with patch.object(torch.nn.functional, "softmax", _softmax_before_1_11()):
+        return trace(step, model, optimiser, ids, chip=Chip((7, 0), 80)).peak().process_bytes(1343 * MIB) / MIB
+
+
+def _softmax_before_1_11():
+    import torch
+
+    class KeepsInput(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, scores, probabilities):
+            ctx.save_for_backward(scores)
+            return probabilities.view_as(probabilities)
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return None, gradient
+
+    def softmax(scores, dim):
+        scores = scores.float() if torch.is_autocast_enabled("cuda") else scores
+        return KeepsInput.apply(scores, torch.softmax(scores, dim))
+
+    return softmax
+
+
+def diffusion(row):
+    """Allocated GiB of a picture by diffusers; the scripts behind the rows divide `max_memory_allocated` by 1024³."""
+    from course_utils.gpu.plan import presets, tracing
+    from course_utils.gpu.plan.request import parse
+    from course_utils.gpu.planner.kernels import Chip
+
+    name = "sdxl" if row["model"].startswith("SDXL") else "sd-1.5"
+    chip = Chip((8, 6), 80) if name == "sd-1.5" else Chip((8, 0), 108)  # an A10G runs diffusers' own benchmarks
+    request = parse(f"{name} --dtype {row['precision_quant'].split()[0]} --batch {row['batch']}")
+    return tracing.traced(request, presets.find(name), chip).trace.peak().allocated_bytes / 1024**3
 
 
 def elsewhere():
@@ -245,6 +285,11 @@ def elsewhere():
             said = f"fitcheck {peer[0] * MIB / 1e9:.1f} and {peer[1] * MIB / 1e9:.1f}" if peer else "fitcheck n/a"
             ours_said = f"allocated {allocated:.1f}, reserved {reserved:.1f} GB"
             print(f"QLoRA 7B at {row['seq']:>5} tokens: measured {row['peak']:>2} GB; {ours_said}; {said}")
+        elif row["model"].startswith("SD"):
+            allocated, measured = diffusion(row), float(row["peak"])
+            label = f"{row['model']} {row['precision_quant'].split()[0]} batch {row['batch']}"
+            error = _error(allocated, measured)
+            print(f"{label:<28} measured {measured:.3f} GiB; allocated {allocated:.3f} GiB, {error:+.2f} %")
         elif row["model"].startswith("bert"):
             process, measured = bert_large(row), float(row["peak"])
             print(

@@ -152,7 +152,8 @@ def test_offload_keeps_the_largest_part_and_then_the_largest_layer():
         planned(f"sd-1.5 --offload {kind}").allocated_bytes for kind in ("none", "model", "sequential")
     )
     unet = 2 * 859_520_964
-    assert unet < parts < whole and layers < unet / 2
+    checker = 2 * 304_000_000  # stays, by the pipeline's own exception
+    assert unet + checker < parts < whole and checker < layers < checker + unet / 2
 
 
 @pytest.mark.slow

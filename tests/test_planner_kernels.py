@@ -5,6 +5,7 @@ import torch
 from test_planner_trace import ADA, T4, made, meta, most
 
 from course_utils.gpu.planner import attention
+from course_utils.gpu.planner.allocator import OutOfMemory
 from course_utils.gpu.planner.kernels import Chip
 from course_utils.gpu.planner.trace import trace
 
@@ -78,6 +79,17 @@ def test_efficient_attention_gathers_the_gradient_of_q_in_float32():
     assert made(attend(T4, HALF, 512), "gradient of q") == [2 * 8 * 8 * (16 + 4 * 64 * 64)]
 
 
+def test_flash_attention_gathers_in_float32_and_for_every_head_of_q():
+    def step(q, k, v):
+        torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True).sum().backward()
+
+    q, (k, v) = (2, 8, 500, 80), ((2, heads, 500, 80) for heads in (2, 2))
+    found = trace(step, *(meta(*one, dtype=BRAIN, requires_grad=True) for one in (q, k, v)), chip=ADA, repeat=1)
+    assert made(found, "gradient of q") == [4 * 2 * 8 * 512 * 96]  # rows to 128, heads to 32
+    assert made(found, "gradients of k and v") == [2 * 2 * 8 * 500 * 80 * 2]
+    assert made(found, "row statistic") == [4 * 2 * 8 * 512]
+
+
 def test_softmax_in_float32_of_a_half_makes_no_copy_of_its_input():
     def step(x):
         return torch.nn.functional.softmax(x, dim=-1, dtype=FULL)
@@ -109,10 +121,51 @@ def test_cross_entropy_needs_three_more_tensors_of_the_logits_size_in_float32(dt
     assert most(found) == pytest.approx(held + 3 * size, rel=0.001)  # log-softmax and the gradients of both parts
 
 
-def test_convolutions_say_that_their_workspace_is_uncertain():
-    model = torch.nn.Conv2d(3, 8, 3, padding=1, device="meta")
-    found = trace(lambda model, x: model(x), model, meta(1, 3, 32, 32), repeat=1)
-    assert found.uncertain_bytes == 4 * 32 * 32 * (3 + 8)
+def convolve(chip, train=False, shape=(2, 16, 32, 32), dtype=FULL, last=False, **kind):
+    model = torch.nn.Conv2d(shape[1], 64, 3, padding=1, device="meta", dtype=dtype, **kind)
+    x = meta(*shape, dtype=dtype, requires_grad=train)
+    x = x.to(memory_format=torch.channels_last) if last else x
+
+    def step(model, x):
+        y = model(x)
+        return y.sum().backward() if train else None
+
+    return trace(step, model, x, chip=chip, repeat=1)
+
+
+INPUT, OUTPUT = 2 * 16 * 32 * 32, 2 * 64 * 32 * 32  # elements
+
+
+@pytest.mark.parametrize(
+    ("chip", "dtype", "size"),
+    [(ADA, FULL, 4), (ADA, BRAIN, 2), (T4, HALF, 2), (T4, FULL, 0), (T4, BRAIN, 0), (Chip((6, 1)), HALF, 0)],
+)
+def test_tensor_cores_read_a_copy_of_a_convolutions_input(chip, dtype, size):
+    found = convolve(chip, dtype=dtype)
+    assert made(found, "cuDNN") == ([size * INPUT] if size else [])
+    bytes = dtype.itemsize
+    assert found.uncertain_bytes == bytes * (OUTPUT if size else INPUT + OUTPUT)
+
+
+def test_channels_last_groups_and_full_precision_need_no_copy(monkeypatch):
+    assert not made(convolve(ADA, last=True), "cuDNN")
+    assert not made(convolve(ADA, groups=16), "cuDNN")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    assert not made(convolve(ADA), "cuDNN") and made(convolve(ADA, dtype=HALF), "cuDNN")
+
+
+def test_a_convolutions_backward_reads_the_gradient_for_the_input_and_both_for_the_weight():
+    assert made(convolve(ADA, train=True), "cuDNN") == [4 * INPUT, 4 * OUTPUT, 4 * (INPUT + OUTPUT)]
+
+
+def test_a_workspace_that_does_not_fit_is_done_without():
+    found = convolve(ADA, shape=(2, 64, 512, 512))
+    size = 4 * 2 * 64 * 512 * 512  # input and output alike
+    peak = found.peak()
+    assert peak.allocated_bytes > 3 * size and found.peak(cap_bytes=peak.reserved_bytes) == peak
+    assert 2 * size < found.peak(cap_bytes=peak.reserved_bytes - size).allocated_bytes < 3 * size
+    with pytest.raises(OutOfMemory):
+        found.peak(cap_bytes=2 * size)
 
 
 def test_a_card_knows_its_workspace():

@@ -32,7 +32,7 @@ SMALL = {
 
 
 def build(blocks=6, quant=None, rank=4, checkpointing=False, double_quant=False, dtype=HALF, **sizes):
-    config = transformers.LlamaConfig(**(SMALL | sizes), num_hidden_layers=blocks, use_cache=False)
+    config = transformers.LlamaConfig(**({"use_cache": False} | SMALL | sizes), num_hidden_layers=blocks)
     with torch.device("meta"):
         model = transformers.AutoModelForCausalLM.from_config(config, dtype=dtype)
     if quant:
@@ -204,6 +204,21 @@ def test_paged_states_are_not_on_the_card_and_eight_bit_states_are_a_quarter():
     assert eight == pytest.approx(adam / 4 * (1 + 4 / 256), rel=0.02)  # and a float32 for each block of 256
     # Tensors of less than 100,000 numbers stay: of the four factors that of v's 512 outputs.
     assert paged == adam * 512 / (3 * 1024 + 512)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_an_attention_mask_of_ones_makes_no_matrix_of_tokens_times_tokens(training):
+    model, length = build(2, rank=0, dtype=torch.bfloat16).train(training), 2048
+    ids = meta(2, length, dtype=torch.int64)
+
+    def step(model, ids):
+        out = model(input_ids=ids, attention_mask=torch.ones_like(ids), labels=ids)
+        return out.loss.backward() if training else None
+
+    found = trace(step, model, ids, chip=Chip((8, 9)), repeat=1)
+    kernels = {event.op for event in found.events if isinstance(event, Alloc) and "attention" in event.op}
+    assert kernels and all("flash" in one or one.startswith("attention: ") for one in kernels)
+    assert not [event for event in found.events if isinstance(event, Alloc) and event.bytes == 2 * length * length]
 
 
 @pytest.mark.parametrize("cache", ["dynamic", "static"])

@@ -107,6 +107,17 @@ def test_item_is_answered_and_numbers_that_are_needed_are_an_error_that_says_so(
         trace(lambda x: x.tolist(), meta(8))
 
 
+def test_a_mask_is_taken_to_be_all_ones_however_that_is_asked():
+    answers = []
+
+    def step(mask):
+        questions = (mask.all(), mask.sum() == mask.numel(), mask.sum() == 5, mask.any())
+        answers.append([bool(one) for one in questions] + [mask.sum().item()])
+
+    trace(step, meta(2, 3, dtype=torch.bool), repeat=1)
+    assert answers == [[True, True, False, False, 6]]  # a question that nobody foresaw is answered with no
+
+
 def test_an_error_of_the_step_itself_passes_through():
     with pytest.raises(ZeroDivisionError):
         trace(lambda x: 1 / 0, meta(8))
@@ -240,6 +251,19 @@ def test_twins_leave_the_originals_alone_and_share_what_they_shared():
     assert not optimiser.state
     assert found.live_bytes(events.WEIGHTS) == 4 * (16 + 4)
     assert found.live_bytes(events.OPTIMISER) == 4 * (16 + 4)
+
+
+def test_a_twin_of_an_optimiser_keeps_what_its_class_added():
+    class Counting(torch.optim.SGD):
+        def __init__(self, weights):
+            super().__init__(weights, lr=1)
+            self.average = torch.zeros(10)
+
+    model = torch.nn.Linear(4, 4)
+    twins = twin.to_meta(model, Counting(model.parameters()))
+    assert twins[1].average.device.type == "meta" and twins[1].average.shape == (10,)
+    assert twins[1].param_groups[0]["params"][0] is twins[0].weight
+    assert "__deepcopy__" not in vars(torch.optim.Optimizer)
 
 
 def test_on_a_machine_without_a_card_cpu_can_mean_the_card():

@@ -13,7 +13,7 @@ FACTOR = 8  # pixels a latent's side
 
 def traced(request, preset, chip):
     """The `Traced` picture or training step; raises CourseError for options that have no use here."""
-    unused = ("quant", "seq", "context", "target_modules")
+    unused = ("quant", "seq", "context", "target_modules", "cache")
     tracing.only_for(request, preset.name, *unused, *(("slicing", "tiling") if request.trains else ()))
     if request.task == "qlora":
         raise CourseError(f"--qlora is for language models; give --lora for {preset.name}.")
@@ -34,7 +34,8 @@ def _traced(request, parts, size, chip):
         return _training(request, parts, size, chip)
     latents = torch.empty(request.batch, 4, size // FACTOR, size // FACTOR, dtype=parts.dtype, device="meta")
     ids = torch.empty(request.batch, 77, dtype=torch.long, device="meta")
-    mover = offload.mover(request.offload, parts.modules)
+    # The pipeline excludes its safety checker from both kinds of offload (`_exclude_from_cpu_offload`).
+    mover = offload.mover(request.offload, parts.modules, [parts.checker])
 
     def step(parts, latents, ids):
         with torch.no_grad():

@@ -113,7 +113,9 @@ def _done(request, trace, weights, config):
         option = "--seq" if request.trains else "--context"
         notes.append(f"for {language_steps.length(request, config)} tokens; give {option} for others")
     if request.attention == "flash":
-        notes.append("flash is counted as torch's own flash kernel, which keeps the same tensors")
+        notes.append("flash is the package flash-attn, for batches without padding")
+    if request.cache.startswith("int"):
+        notes.append("this KV cache needs the package optimum-quanto (cache_implementation='quantized')")
     if request.trains and not request.amp:
         notes.append("without autocast; give --amp where the trainer has bf16=True or fp16=True")
     if request.task == "train" and config.model_type == language_model.PICTURES:

@@ -4,7 +4,7 @@ import warnings
 
 from course_utils.errors import CourseError
 from course_utils.gpu.plan import tracing
-from course_utils.gpu.planner import quantise
+from course_utils.gpu.planner import flash, quantise
 
 MODULES = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj"}
 BESIDES_LANGUAGE = ("vision_model", "qformer", "language_projection", "lm_head")  # MiniGPT-4 leaves them in 16 bits
@@ -43,7 +43,7 @@ def build(request, config, chip):
 
 
 def _attention(request):
-    return "sdpa" if request.attention == "flash" else request.attention
+    return flash.register() if request.attention == "flash" else request.attention
 
 
 def weight_dtype(request, config, chip):

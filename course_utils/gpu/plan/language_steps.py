@@ -1,7 +1,7 @@
 """What a `transformers` model does in a step: generation with its KV cache, a forward pass, or a training step."""
 
 from course_utils.errors import CourseError
-from course_utils.gpu.plan import tracing
+from course_utils.gpu.plan import caches, tracing
 from course_utils.gpu.plan.language_model import PICTURES
 
 CONTEXT, TRAINING = 2048, 512  # tokens where none are given
@@ -19,7 +19,12 @@ def step(request, config, model):
     if not model.can_generate():
         return _forward, (model, batch)
     run = _generate_from_picture if config.model_type == PICTURES else _generate
-    return run, (model, batch, torch.empty(request.batch, 1, dtype=torch.long, device="meta"))
+    token = torch.empty(request.batch, 1, dtype=torch.long, device="meta")
+
+    def cache():
+        return caches.make(request.cache, config, length(request, config))
+
+    return run, (model, batch, token, cache)
 
 
 def length(request, config):
@@ -88,19 +93,19 @@ def _forward(mark, model, batch):
         return model(**batch).logits if hasattr(model, "num_labels") else model(**batch)
 
 
-def _generate(mark, model, batch, token):
+def _generate(mark, model, batch, token, cache):
     # As `generate` does: the prompt at once with logits of its last token, in float32 for sampling, then one token.
     import torch
 
     with torch.no_grad():
-        out = model(**batch, use_cache=True, logits_to_keep=1)
+        out = model(**batch, past_key_values=cache(), use_cache=True, logits_to_keep=1)
         _sampled = out.logits[:, -1].to(copy=True, dtype=torch.float32)
-        cache = out.past_key_values
+        held = out.past_key_values
         del out
-        _mark(mark, cache)
+        _mark(mark, held)
         mask = torch.ones(token.shape[0], batch["attention_mask"].shape[1] + 1, dtype=torch.long, device="meta")
-        model(input_ids=token, attention_mask=mask, past_key_values=cache, use_cache=True)
-        _mark(mark, cache)
+        model(input_ids=token, attention_mask=mask, past_key_values=held, use_cache=True)
+        _mark(mark, held)
 
 
 def _mark(mark, cache):
@@ -122,12 +127,12 @@ def _embedded(model, batch):
     return torch.cat([pictures, text], dim=1)
 
 
-def _generate_from_picture(mark, model, batch, token):
+def _generate_from_picture(mark, model, batch, token, cache):
     import torch
 
     with torch.no_grad():
         inner = {"inputs_embeds": _embedded(model, batch), "attention_mask": batch["attention_mask"]}
-        _generate(mark, model.language_model, inner, token)
+        _generate(mark, model.language_model, inner, token, cache)
 
 
 def _loss_with_picture(model, batch):

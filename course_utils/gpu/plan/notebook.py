@@ -7,7 +7,7 @@ from course_utils.errors import CourseError
 from course_utils.gpu import cap
 from course_utils.gpu.device import show_bytes
 from course_utils.gpu.monitor import track as monitor
-from course_utils.gpu.plan import bar, card, history, show, verdict
+from course_utils.gpu.plan import bar, card, history, own_step, show, verdict
 from course_utils.gpu.plan.request import Request
 from course_utils.gpu.plan.tracing import Traced
 
@@ -67,7 +67,10 @@ def plan(step, *args, budget_gib=None, card=None, context_mib=None, label="this 
     twin, *twins = to_meta(step, *args)
     traced, before = _traced(twin, twins, target)
     made = verdict.of_trace(label, traced, target)
-    found = _remedies(step, args, target, made) if made.verdict != verdict.FITS else ()
+    found = ()
+    if made.verdict != verdict.FITS:
+        found = tuple(own_step.find(step, args, target, made, lambda step, args: _traced(step, args, target)[0]))
+        made = made if found else replace(made, notes=(*made.notes, own_step.NOTHING))
     answer = StepPlan(made, before, time.perf_counter() - started, found)
     _made[:] = [(answer, monitor.latest())]
     return answer
@@ -95,35 +98,6 @@ def _traced(step, args, target):
             break
         before += event.bytes if isinstance(event, Alloc) else 0
     return Traced(made, made.live_bytes(WEIGHTS)), before
-
-
-def _remedies(step, args, target, plan):
-    from course_utils.gpu.plan.remedies import Remedy, better
-    from course_utils.gpu.planner.twin import to_meta
-
-    found = []
-    for text, changed, smaller in _changes(step, args):
-        twin, *twins = to_meta(changed, *smaller)
-        made = verdict.of_trace(text, _traced(twin, twins, target)[0], target)
-        if better(made, plan):
-            saved = plan.process_bytes - made.process_bytes
-            found.append(Remedy(text, (), text, made.process_bytes, saved, made.verdict))
-            break
-    return tuple(found)
-
-
-def _changes(step, args):
-    import torch
-
-    sizes = {one.shape[0] for one in args if isinstance(one, torch.Tensor) and one.dim()}
-    batch = sizes.pop() if len(sizes) == 1 else 0
-    while batch > 1:
-        batch //= 2
-        fewer = [
-            torch.empty_like(one[:batch], device="meta") if isinstance(one, torch.Tensor) and one.dim() else one
-            for one in args
-        ]
-        yield f"batches of {batch} in place of the whole", step, fewer
 
 
 @dataclass(frozen=True)

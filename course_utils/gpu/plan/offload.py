@@ -3,15 +3,18 @@
 from contextlib import contextmanager
 
 
-def mover(kind, modules):
-    """What brings weights to the card: "none" (they are there), "model" or "sequential"."""
-    return {"none": _Stay, "model": _ByPart, "sequential": _ByLayer}[kind](modules)
+def mover(kind, modules, always_there=()):
+    """What brings weights to the card: "none" (all are there), "model" or "sequential".
+
+    `always_there` are those of `modules` that stay on the card whatever the kind.
+    """
+    return {"none": _Stay, "model": _ByPart, "sequential": _ByLayer}[kind](modules, always_there)
 
 
 class _Stay:
     prepare = None
 
-    def __init__(self, modules):
+    def __init__(self, modules, always_there):
         pass
 
     @contextmanager
@@ -24,16 +27,20 @@ class _Stay:
 
 
 class _Waiting:
-    def __init__(self, modules):
-        self.modules, self.recorder = modules, None
+    def __init__(self, modules, always_there):
+        self.modules, self.always_there, self.recorder = modules, always_there, None
 
     def prepare(self, recorder):
-        """Say that every weight is off the card, and remember who records."""
+        """Say that the weights are off the card, and remember who records."""
         self.recorder = recorder
         with recorder.during("host"):
             for module in self.modules:
-                for one in [*module.parameters(), *module.buffers()]:
-                    recorder.see(one, "weights in RAM")
+                if not self.stays(module):
+                    for one in [*module.parameters(), *module.buffers()]:
+                        recorder.see(one, "weights in RAM")
+
+    def stays(self, module):
+        return any(module is one for one in self.always_there)
 
     def convert(self, module, dtype):
         with self.recorder.during("host"):
@@ -53,13 +60,13 @@ class _Waiting:
 
 class _ByPart(_Waiting):
     # A part stays until the next one comes: accelerate's hook sends the former one back first.
-    def __init__(self, modules):
-        super().__init__(modules)
+    def __init__(self, modules, always_there):
+        super().__init__(modules, always_there)
         self.there, self.back = None, []
 
     @contextmanager
     def on_card(self, module):
-        if self.there is not module:
+        if self.there is not module and not self.stays(module):
             if self.there is not None:
                 for one in self.back:
                     one()
@@ -80,7 +87,7 @@ class _ByLayer(_Waiting):
             for one in back.pop(layer, ()):
                 one()
 
-        for layer in module.modules():
+        for layer in () if self.stays(module) else module.modules():
             if any(True for _ in layer.parameters(recurse=False)):
                 handles += [layer.register_forward_pre_hook(come), layer.register_forward_hook(go)]
         try:

@@ -122,6 +122,8 @@ def _other_outcome(request, kind):
         yield "weights in int8", {"quant": "int8"}
     if language and request.task == "inference" and request.quant not in ("nf4", "nf4-dq", "fp4", *gguf.TYPES):
         yield "weights in nf4", {"quant": "nf4"}
+    if language and not request.trains and request.cache == "dynamic":
+        yield "the KV cache in 8-bit floats", {"cache": "fp8"}
     if request.storage == "nf4":
         yield "double quantisation of the scales", {"quant": "nf4-dq"}
     if request.task in ("lora", "qlora") and request.rank > 4:

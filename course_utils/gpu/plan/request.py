@@ -33,6 +33,7 @@ class Request:
     batch: int = 1
     seq: int | None = None
     context: int | None = None
+    cache: str = "dynamic"
     size: int | None = None
     optimizer: str = "adamw"
     accumulate: int = 1
@@ -47,8 +48,9 @@ class Request:
     context_mib: float | None = None
 
     def __post_init__(self):
-        from course_utils.gpu.plan import gguf
+        from course_utils.gpu.plan import caches, gguf
 
+        _one_of("cache", self.cache, caches.KINDS)
         _one_of("task", self.task, TASKS)
         _one_of("quant", self.quant, ("none", *BITSANDBYTES, *gguf.TYPES))
         _one_of("optimizer", self.optimizer, OPTIMIZERS)
@@ -124,6 +126,8 @@ def _agree(request, gguf_types):
         raise CourseError(f"quant={request.quant!r} weights cannot be trained; give --qlora, which trains adapters.")
     if request.trains and request.offload != "none":
         raise CourseError(f"offload={request.offload!r} is for inference; training keeps every weight on the card.")
+    if request.cache != "dynamic" and request.trains:
+        raise CourseError(f"cache={request.cache!r} is for inference: training keeps no KV cache.")
     if request.optimizer != "adamw" and not request.trains:
         raise CourseError(f"optimizer={request.optimizer!r} needs --train, --lora or --qlora: inference has none.")
 

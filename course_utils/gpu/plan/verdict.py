@@ -83,7 +83,9 @@ def of_trace(what, traced, target):
 
 
 def _of_file(request, preset, target):
-    tracing.only_for(request, "a GGUF file", "dtype", "attention", "offload", "slicing", "tiling", "size", "amp")
+    tracing.only_for(
+        request, "a GGUF file", "dtype", "attention", "offload", "slicing", "tiling", "size", "amp", "cache"
+    )
     length = request.length or 2048
     sizes = gguf.sizes(preset.config, request.quant, length, request.batch)
     total = sizes.weights_bytes + sizes.kv_cache_bytes + sizes.compute_bytes

@@ -4,7 +4,7 @@ from course_utils.errors import CourseError
 from course_utils.gpu.plan import tracing
 from course_utils.gpu.planner.trace import trace
 
-_UNUSED = ("quant", "attention", "rank", "target_modules", "checkpointing", "offload", "slicing", "tiling")
+_UNUSED = ("quant", "attention", "rank", "target_modules", "checkpointing", "cache", "offload", "slicing", "tiling")
 
 
 def traced(request, preset, chip):

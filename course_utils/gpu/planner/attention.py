@@ -40,7 +40,7 @@ def scaled_dot_product(recorder, func, args, kwargs):
     grouped = grouped and key.shape[-3] != query.shape[-3]
     kernel = choose(query, key, value, mask, dropout, grouped, recorder.chip.sm)
     if kernel == "flash":
-        return _flash(query, key, value, dropout, causal, scale)
+        return flash(query, key, value, dropout, causal, scale)
     if kernel == "efficient":
         bias = _bias(mask, query, key)
         keep = any(one.requires_grad for one in (query, key, value)) and torch.is_grad_enabled()
@@ -71,8 +71,8 @@ def _bias(mask, query, key):
     return mask.expand(query.shape[0], query.shape[1], query.shape[2], key.shape[2])
 
 
-def _flash(query, key, value, dropout, causal, scale):
-    # Heads are padded to a multiple of 8; the scale stays that of the true size.
+def flash(query, key, value, dropout, causal, scale):
+    """Torch's flash attention on `meta`: heads are padded to a multiple of 8, the scale stays that of the true size."""
     size = query.shape[-1]
     scale = size**-0.5 if scale is None else scale
     if size % 8:

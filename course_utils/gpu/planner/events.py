@@ -3,12 +3,15 @@
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from course_utils.gpu.planner.allocator import Allocator
+from course_utils.gpu.planner.allocator import Allocator, OutOfMemory
 
 WEIGHTS, GRADIENTS, OPTIMISER = "weights", "gradients", "optimiser"
 ACTIVATIONS, LOGITS, KV_CACHE, TEMPORARIES = "activations", "logits", "KV cache", "temporaries"
 CATEGORIES = (WEIGHTS, GRADIENTS, OPTIMISER, ACTIVATIONS, LOGITS, KV_CACHE, TEMPORARIES)
 WEIGHT = "weight"  # the `op` of a weight in the dtype in which it is loaded
+# The `op` of a workspace that is done without where it cannot be had: torch then takes cuDNN's next kernel
+# (`try_plans` in aten/src/ATen/native/cudnn/Conv_v8.cpp).
+OPTIONAL = "cuDNN workspace"
 
 
 class Alloc(NamedTuple):
@@ -87,14 +90,18 @@ class Trace:
         held, best, shares = dict.fromkeys(CATEGORIES, 0), -1, {}
         for index, event in enumerate(self.events):
             if isinstance(event, Alloc):
-                block = blocks[event.id] = (allocator.malloc(event.bytes), event.category)
-                held[event.category] += block[0].size
+                block = self._had(allocator, event)
+                if block is None:
+                    continue
+                blocks[event.id] = (block, event.category)
+                held[event.category] += block.size
                 if allocator.allocated > best:
                     best, shares = allocator.allocated, dict(held)
             elif isinstance(event, Free):
-                block, category = blocks.pop(event.id)
-                held[category] -= block.size
-                allocator.free(block)
+                block, category = blocks.pop(event.id, (None, None))
+                if block is not None:
+                    held[category] -= block.size
+                    allocator.free(block)
             elif event.name == "empty cache":
                 allocator.empty_cache()
             elif event.name == "room":
@@ -105,6 +112,15 @@ class Trace:
                     best, shares = allocator.allocated, dict(held)
                     allocator.peak_allocated, allocator.peak_reserved = allocator.allocated, allocator.reserved
         return Peak(allocator.peak_allocated, allocator.peak_reserved, tuple(shares.items()))
+
+    @staticmethod
+    def _had(allocator, event):
+        try:
+            return allocator.malloc(event.bytes)
+        except OutOfMemory:
+            if event.op != OPTIONAL:
+                raise
+            return None
 
     def _room(self, index):
         coming = self.events[index : self.events.index(Mark("room ends"), index)]

@@ -30,7 +30,9 @@ def extend(trace, blocks, period=1):
     `period` is 2 where two kinds of blocks alternate; the short stack needs `2 * EDGE + 2 * period` blocks at
     least, and differs from `blocks` by a multiple of `period`. Raises NotPeriodic where middle blocks differ.
     """
-    short = trace.layers or 0
+    if trace.layers is None:
+        raise NotPeriodic("no stack was named, or an optimiser keeps states that no block of it owns")
+    short = trace.layers
     if short < 2 * EDGE + 2 * period or (blocks - short) % period or blocks < short:
         raise NotPeriodic(f"{blocks} blocks cannot be told from {short} with period {period}")
     parts = _parts(trace.events)

@@ -30,13 +30,13 @@ class Recorder(TorchDispatchMode):
         super().__init__()
         self.devices = frozenset({"meta", *devices})
         self.kernels, self.chip, self.vocabulary = kernels, chip, frozenset(vocabulary)
-        self.uncertain_bytes, self._true, self._owners = 0, set(), {}
+        self.uncertain_bytes, self._answers, self._owners = 0, {}, {}
         self.events, self.category, self.layer_of = [], {}, {}
         self.on, self.phase = True, None
         self._ids, self._refs = {}, {}
         self._inside, self._last, self._starts, self._layers = [], None, [], []
         self._again, self._reached = None, 0
-        self.layered = False
+        self.layered = self.misplaced = False
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kernel, kwargs = self.kernels.get(func), kwargs or {}
@@ -117,6 +117,28 @@ class Recorder(TorchDispatchMode):
         if number != _HOST:
             self.category[number] = category
 
+    def works_on(self, weight):
+        """An optimiser turns to that weight."""
+        if self.phase == events.OPTIMISER:
+            self._last = self.owner_of(weight)
+
+    def claim(self, states, first):
+        """Label an optimiser's states, given as (weight, tensors); storages from number `first` on are of its step.
+
+        A state that does not count for the block of its weight, or that the optimiser keeps elsewhere, is misplaced:
+        the trace cannot be lengthened. A table that several weights share is no block's.
+        """
+        owners = {}
+        for weight, tensors in states:
+            for one in tensors:
+                number = self._ids.get(one.untyped_storage()._cdata, _HOST)
+                owners.setdefault(number, set()).add(None if weight is None else self.owner_of(weight))
+        owners.pop(_HOST, None)
+        for number, found in owners.items():
+            self.category[number] = events.OPTIMISER
+            self.misplaced |= len(found) == 1 and self.layer_of[number] not in found
+        self.misplaced |= any(number >= first and number not in owners for number in self._ids.values())
+
     @contextmanager
     def during(self, phase):
         """What is made meanwhile is for that purpose; "host" means off the card."""
@@ -126,12 +148,15 @@ class Recorder(TorchDispatchMode):
         finally:
             self.phase = before
 
-    def is_true(self, tensor):
-        """What a question about all elements of a bool tensor is answered: "all" holds, anything else does not."""
-        return self._ids.get(tensor.untyped_storage()._cdata) in self._true
+    def answer(self, tensor):
+        """What a tensor of one number is taken to hold; None where nothing was said."""
+        return self._answers.get(self._ids.get(tensor.untyped_storage()._cdata))
 
-    def hold_true(self, tensor):
-        self._true.add(self._ids.get(tensor.untyped_storage()._cdata))
+    def hold(self, tensor, number):
+        """Say what a tensor of one number, recorded before, is taken to hold."""
+        place = self._ids.get(tensor.untyped_storage()._cdata, _HOST)
+        if place != _HOST:
+            self._answers[place] = number
 
     def own(self, module, number):
         """Say that a module's parameters belong to block `number`."""

@@ -8,6 +8,7 @@
 allocated and reserved bytes with shares by category; `Trace.peak().process_bytes(context_bytes)` the third number.
 """
 
+from collections import defaultdict
 from contextlib import ExitStack, contextmanager
 from types import FunctionType, MethodType, ModuleType
 
@@ -35,6 +36,8 @@ def trace(step, *args, chip=None, stack=None, repeat=2, place=True, prepare=None
     blocks = _blocks(modules, stack)
     with ExitStack() as open_until_end:
         open_until_end.enter_context(_watched(recorder, modules, blocks))
+        if blocks:
+            open_until_end.enter_context(_states_tell(recorder, optimisers))
         if prepare:
             prepare(recorder)
         if place:
@@ -45,7 +48,8 @@ def trace(step, *args, chip=None, stack=None, repeat=2, place=True, prepare=None
             recorder.mark("step")
             _run(step, args)
         written = recorder.close()
-    return Trace(written, len(blocks) if blocks else None, recorder.uncertain_bytes)
+    number = len(blocks) if blocks and not recorder.misplaced else None
+    return Trace(written, number, recorder.uncertain_bytes)
 
 
 def _run(step, args):
@@ -123,18 +127,30 @@ def place_all(recorder, modules, optimisers, tensors):
         for one in in_order_of_apply(module):
             _place(recorder, one, events.WEIGHTS)
     for optimiser in optimisers:
-        for state in optimiser.state.values():
-            for one in state.values():
-                _place(recorder, one, events.OPTIMISER)
+        for weight, tensors in _states(optimiser):
+            for one in tensors:
+                _place(recorder, one, events.OPTIMISER, weight)
+        for one in found([vars(optimiser)])[2]:  # what it keeps in a list of its own
+            if _place(recorder, one, events.WEIGHTS if one.requires_grad else events.OPTIMISER):
+                recorder.misplaced = True
     for one in tensors:
         _place(recorder, one, events.TEMPORARIES)
 
 
-def _place(recorder, tensor, category):
+def _place(recorder, tensor, category, weight=None):
+    new = tensor.device.type == "meta" and not recorder.known(tensor)
+    if new:
+        owner = recorder.owner_of(tensor if weight is None else weight)
+        recorder.add(tensor.untyped_storage(), category, owner, "placed")
+    return new
+
+
+def _states(optimiser):
+    """(weight or None, tensors) for each state of an optimiser."""
     import torch
 
-    if isinstance(tensor, torch.Tensor) and tensor.device.type == "meta" and not recorder.known(tensor):
-        recorder.add(tensor.untyped_storage(), category, recorder.owner_of(tensor), "placed")
+    for weight, state in optimiser.state.items():
+        yield weight if isinstance(weight, torch.Tensor) else None, found([state])[2]
 
 
 def in_order_of_apply(module):
@@ -159,8 +175,9 @@ def quantisation_tensors(state):
 
 @contextmanager
 def _watched(recorder, modules, blocks):
-    import torch
     from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+    first = []
 
     def before_step(optimiser, *_):
         for group in optimiser.param_groups:
@@ -168,13 +185,11 @@ def _watched(recorder, modules, blocks):
                 if one.grad is not None:
                     recorder.relabel(one.grad, events.GRADIENTS)
         recorder.phase = events.OPTIMISER
+        first.append(len(recorder.category))
 
     def after_step(optimiser, *_):
         recorder.phase = None
-        for state in optimiser.state.values():
-            for one in state.values():
-                if isinstance(one, torch.Tensor):
-                    recorder.relabel(one, events.OPTIMISER)
+        recorder.claim(_states(optimiser), first.pop())
 
     handles = [register_optimizer_step_pre_hook(before_step), register_optimizer_step_post_hook(after_step)]
     for module in modules:
@@ -195,3 +210,28 @@ def _watched(recorder, modules, blocks):
     finally:
         for handle in handles:
             handle.remove()
+
+
+class _Telling(defaultdict):
+    # An optimiser asks for a weight's state before it makes it, perhaps by `torch.zeros(weight.shape)`, which
+    # does not tell whose it is.
+    def __init__(self, states, recorder):
+        super().__init__(dict, states)
+        self.recorder = recorder
+
+    def __getitem__(self, weight):
+        self.recorder.works_on(weight)
+        return super().__getitem__(weight)
+
+
+@contextmanager
+def _states_tell(recorder, optimisers):
+    before = [one.state for one in optimisers]
+    for one in optimisers:
+        one.state = _Telling(one.state, recorder)
+    try:
+        yield
+    finally:
+        for one, states in zip(optimisers, before, strict=True):
+            states.update(one.state)
+            one.state = states

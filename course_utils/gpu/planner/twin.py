@@ -37,10 +37,12 @@ def _deepcopy_makes_twins(memo):
     copy._deepcopy_dispatch[FunctionType] = function
     for owner, _ in originals:
         owner.__deepcopy__ = tensor
+    torch.optim.Optimizer.__deepcopy__ = _optimiser
     try:
         yield
     finally:
         copy._deepcopy_dispatch[FunctionType] = atomic
+        del torch.optim.Optimizer.__deepcopy__
         for owner, original in originals:
             owner.__deepcopy__ = original
 
@@ -56,6 +58,14 @@ def _tensor(original, storages):
     if isinstance(original, torch.nn.Parameter):
         return torch.nn.Parameter(twin, original.requires_grad)
     return twin.requires_grad_(original.requires_grad)
+
+
+def _optimiser(original, memo):
+    # torch's own copy leaves out what a subclass adds, and bitsandbytes cannot step without it.
+    twin = memo[id(original)] = object.__new__(type(original))
+    for name, value in vars(original).items():
+        twin.__dict__[name] = _copied(value, memo)
+    return twin
 
 
 def _function(original, memo, namespaces):
