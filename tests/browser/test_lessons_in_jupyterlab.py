@@ -1,0 +1,58 @@
+"""Weeks 02 to 04 in a real browser: a newcomer runs everything, is told each mistake, and is believed when right."""
+
+import inspect
+import os
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import jupyterlab
+
+from course_utils.learn import catalog, passport
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        jupyterlab.CHROMIUM is None and not os.environ.get("CI"), reason="Chromium is missing: apt install chromium"
+    ),
+]
+OWN_FILES = ("week00", "week01")  # they have tests of their own beside this one
+
+
+def lessons():
+    return [one for one in catalog.lessons() if one.id not in OWN_FILES]
+
+
+def as_typed(exercise, mistake):
+    """A mistake's source as a learner would type it over the stub."""
+    source = textwrap.dedent(inspect.getsource(mistake.solution))
+    return source[source.index("def _(") :].replace("def _(", f"def {stub_of(exercise)}(", 1)
+
+
+def stub_of(exercise):
+    return f"my_{exercise.id.partition('.')[2]}"
+
+
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda one: one.id)
+def test_a_newcomer_runs_the_lesson_and_tries_its_exercises(lesson, tmp_path):
+    papers = passport.read(lesson.path)
+    with jupyterlab.lab(tmp_path, lesson.path.name) as address, jupyterlab.page(address) as tab:
+        jupyterlab.wait_until_ready(tab)
+        jupyterlab.run_all(tab, f"{lesson.id} finished in", seconds=240)
+        assert tab.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
+        assert tab.locator(".jp-OutputArea img[alt]").count() >= 5
+        assert tab.locator(".jp-OutputArea .Quiz").count() == len(papers.quiz)
+        tab.screenshot(path=jupyterlab.output_folder() / f"{lesson.id}.png")
+
+        for exercise in catalog.exercises_of(lesson.id).values():
+            check = f'course.check("{exercise.id}"'
+            stub = f"def {stub_of(exercise)}("
+            wrong = exercise.mistakes[0]
+            verdict = jupyterlab.write_and_check(tab, stub, as_typed(exercise, wrong), check)
+            assert verdict.get_attribute("data-status") == "not yet"
+            assert wrong.message[:60] in " ".join(verdict.inner_text().split())
+            verdict = jupyterlab.write_and_check(tab, stub, exercise.solution_source(), check)
+            assert verdict.get_attribute("data-status") == "passed"
