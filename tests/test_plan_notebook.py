@@ -116,7 +116,7 @@ def test_a_pair_is_kept_and_only_the_context_is_learned_from_it(tmp_path):
     for context in (150, 170, 400):
         measured = on_a_card(plan.allocated_bytes, 1000, 1000 + context)
         done = notebook.compare(plan, measured, file)
-    assert done.rows[0] == ("allocated", plan.allocated_bytes, plan.allocated_bytes) and "+0.0 %" in str(done)
+    assert done.rows[1] == ("allocated", plan.allocated_bytes, plan.allocated_bytes) and "+0.0 %" in str(done)
     kept = [json.loads(line) for line in file.read_text().splitlines()]
     assert [one["measured_context_bytes"] for one in kept] == [150, 170, 400]
     assert history.context(file) == card.Context(170, 230, "measured here, 3 times")
@@ -180,3 +180,15 @@ def test_compare_takes_a_cell_measured_by_the_magic(tmp_path):
     with measured(done):
         pass
     assert notebook.compare().label == "a cell"
+
+
+def test_the_inputs_of_a_step_count_where_its_optimiser_has_states():
+    import torch
+
+    model, x = network(), torch.randn(5000, WIDTH)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    training(model, optimiser, x)
+    plan = notebook.plan(training, model, optimiser, x)
+    weights = 4 * sum(one.numel() for one in model.parameters())
+    velocity = weights  # gradients are the step's own: it begins by forgetting them
+    assert plan.before_bytes == pytest.approx(weights + velocity + 4 * 5000 * WIDTH, rel=0.01)

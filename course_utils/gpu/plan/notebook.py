@@ -163,10 +163,13 @@ def _tracked_since():
 
 
 def _rows(plan, track):
+    before = getattr(plan, "before_bytes", plan.weights_bytes)
+    rise = plan.allocated_bytes - before
     if track.memory == "RAM":
-        rise = plan.allocated_bytes - getattr(plan, "before_bytes", plan.weights_bytes)
         return (("rise", rise, track.peak_bytes),)
+    # What else lies on the card, such as a data set, is in the last three measurements and not in the plan.
     return (
+        ("rise", rise, track.peak_allocated_bytes - track.before.allocated_bytes),
         ("allocated", plan.allocated_bytes, track.peak_allocated_bytes),
         ("reserved", plan.reserved_bytes, track.peak_reserved_bytes),
         ("process", plan.process_bytes, track.peak_process_bytes),

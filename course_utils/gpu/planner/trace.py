@@ -127,8 +127,8 @@ def place_all(recorder, modules, optimisers, tensors):
         for one in in_order_of_apply(module):
             _place(recorder, one, events.WEIGHTS)
     for optimiser in optimisers:
-        for weight, tensors in _states(optimiser):
-            for one in tensors:
+        for weight, state in _states(optimiser):
+            for one in state:
                 _place(recorder, one, events.OPTIMISER, weight)
         for one in found([vars(optimiser)])[2]:  # what it keeps in a list of its own
             if _place(recorder, one, events.WEIGHTS if one.requires_grad else events.OPTIMISER):
