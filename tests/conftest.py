@@ -20,6 +20,20 @@ def own_folders(tmp_path_factory, monkeypatch):
     monkeypatch.delenv("COURSE_OFFLINE", raising=False)
 
 
+@pytest.fixture(scope="session")
+def smollm2(tmp_path_factory):
+    """The real SmolLM2-135M-Instruct, fetched and converted once: its folder and its GGUF file."""
+    from course_utils.errors import CourseError
+    from course_utils.learn import assets
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSE_CACHE_DIR", str(tmp_path_factory.mktemp("models")))
+        try:
+            return assets.model("smollm2-135m"), assets.fetch("smollm2-135m-gguf")
+        except CourseError as error:
+            pytest.skip(str(error))
+
+
 @pytest.fixture
 def made_up(monkeypatch):
     """The exercises of tests/made_up, by the part of their id after the dot, as if the course had a week 99."""

@@ -177,12 +177,12 @@ def test_a_model_that_cannot_be_had_gives_way_to_its_stand_in_and_says_so(hub, c
 
 
 @pytest.mark.slow
-def test_the_converted_weights_are_what_the_gguf_package_reads_from_the_file():
+def test_the_converted_weights_are_what_the_gguf_package_reads_from_the_file(smollm2):
     from gguf import GGUFReader, dequantize
     from safetensors import safe_open
 
-    folder = assets.model("smollm2-135m")
-    reader = {tensor.name: tensor for tensor in GGUFReader(assets.fetch("smollm2-135m-gguf")).tensors}
+    folder, path = smollm2
+    reader = {tensor.name: tensor for tensor in GGUFReader(path).tensors}
     pairs = {  # names of transformers, of llama.cpp; these are not permuted for RoPE
         "model.embed_tokens.weight": "token_embd.weight",
         "model.layers.3.mlp.down_proj.weight": "blk.3.ffn_down.weight",
