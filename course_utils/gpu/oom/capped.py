@@ -15,7 +15,7 @@ from types import ModuleType
 
 from course_utils.gpu import memory
 from course_utils.gpu.device import GIB
-from course_utils.gpu.oom import breakdown, oom, oom_html
+from course_utils.gpu.oom import breakdown, free, oom, oom_html
 
 CARD, RAM = "card", "RAM"
 
@@ -40,6 +40,7 @@ def hold(gib):
         torch.cuda.set_per_process_memory_fraction(min(1.0, gib * GIB / total))
         return CARD, 0
     memory.return_blocks_at_once()  # else glibc keeps freed blocks, and a smaller batch seems to need as much
+    free.collect()  # what the start up left to be freed would be room above the cap
     start = data_bytes()
     memory.reset_ram_peak()
     # The limit counts memory that is promised, not only what is touched: malloc fails, nothing is killed.
