@@ -123,22 +123,3 @@ def test_the_peak_of_a_program_is_not_that_of_the_larger_one_which_started_it():
     larger = bytearray(400 * MIB)
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert len(larger) and int(child.stdout) == pytest.approx(100 * MIB, abs=4 * MIB)
-
-
-KEPT = """
-import os
-from course_utils.gpu import memory
-def rss(): return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-memory.{setting}()
-blocks = [bytearray(4 * 2**20) for _ in range(50)]
-full = rss()
-del blocks
-print(full - rss())
-"""
-
-
-@pytest.mark.parametrize(("setting", "gives_back"), [("keep_blocks", False), ("return_blocks_at_once", True)])
-def test_freed_blocks_stay_with_the_process_or_go_back_at_once(setting, gives_back):
-    code = KEPT.format(setting=setting)
-    freed = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
-    assert (freed > 150 * 2**20) == gives_back

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from course_utils.gpu import nvml
 
-M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # in glibc's malloc.h
+M_MMAP_THRESHOLD = -3  # in glibc's malloc.h
 
 
 @dataclass(frozen=True)
@@ -191,16 +191,3 @@ def return_blocks_at_once():
     adjust = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's own: musl and macOS have none
     if adjust:
         adjust(M_MMAP_THRESHOLD, 1024**2)
-
-
-def keep_blocks():
-    """Undo `return_blocks_at_once`: glibc keeps freed blocks of up to 32 MiB for the next step.
-
-    A network of many activations of a few MiB trains up to twice as fast so, and reads pictures up to three times.
-    """
-    import ctypes
-
-    adjust = getattr(ctypes.CDLL(None), "mallopt", None)
-    if adjust:
-        adjust(M_MMAP_THRESHOLD, 32 * 1024**2)
-        adjust(M_TRIM_THRESHOLD, 512 * 1024**2)  # else the top of the heap goes back after every step
