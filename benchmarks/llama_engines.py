@@ -2,10 +2,9 @@
 
 The course talks to llama.cpp's server on localhost with the `openai` client, streaming. The direct way calls the same
 engine in this process, in the plainest loop, with no socket and no client. Same GGUF, same prompt, same number of
-tokens, in turn; both clocks run from the question to the last token. Server, client and engine share one process,
-so its processor time counts all three: on a busy machine that ratio is the one to read, with --threads 1. Beside
-them stands what llama.cpp's own timer says of decode alone. With a CUDA card two rows more: decode against the bandwidth roofline, and NF4 in
-transformers. Those two were not run on a GPU yet.
+tokens, in turn; the clock runs from the question to the last token. Beside them stands what llama.cpp's own timer says
+of decode alone. With a CUDA card two rows more: decode against the bandwidth roofline, and NF4 in transformers. Those
+two were not run on a GPU yet.
 """
 
 import argparse
@@ -57,15 +56,14 @@ def start(path, threads):
 
 
 def interleaved(server, repeats, tokens):
-    """One dictionary per repeat: tokens a second of both ways, by wall clock and by processor time."""
+    """One dictionary per repeat: tokens a second of both ways."""
     course, direct = through_client(server), in_process(server)
     for way in (course, direct):
         way(8)  # the first call of each allocates
     rows = []
     for repeat in range(repeats):
-        order = (("course", course), ("direct", direct))
-        runs = {name: way(tokens) for name, way in (order if repeat % 2 else reversed(order))}
-        rows.append({f"{name}_{what}": value for name, run in runs.items() for what, value in run.items()})
+        runs = [way(tokens) for way in ((course, direct) if repeat % 2 else (direct, course))]
+        rows.append({name: speed for run in runs for name, speed in run.items()})
     return rows
 
 
@@ -82,10 +80,10 @@ def through_client(server):
 
     def run(tokens):
         asked, end = request(tokens)
-        clock, pieces = Clock(), 0
+        started, pieces = time.perf_counter(), 0
         for part in client.chat.completions.create(model="local", stream=True, extra_body=end, **asked):
             pieces += bool(part.choices and part.choices[0].delta.content)
-        return clock.speeds(tokens, pieces)
+        return {"course": speed(tokens, pieces, started)}
 
     return run
 
@@ -93,26 +91,20 @@ def through_client(server):
 def in_process(server):
     def run(tokens):
         asked, end = request(tokens)
-        clock = Clock()
+        started = time.perf_counter()
         reply = server.handle_chat_completions(asked | end)
-        speeds = clock.speeds(tokens, reply["usage"]["completion_tokens"])
-        return speeds | {"timer": reply["timings"]["predicted_per_second"]}
+        direct = speed(tokens, reply["usage"]["completion_tokens"], started)
+        return {"direct": direct, "timer": reply["timings"]["predicted_per_second"]}
 
     return run
 
 
-class Clock:
-    """Wall clock and processor time since it was made."""
-
-    def __init__(self):
-        self.started = time.perf_counter(), time.process_time()
-
-    def speeds(self, tokens, written):
-        """Tokens a second; stops the script where `written` is not about `tokens`, for then the ways differ."""
-        wall, processor = time.perf_counter() - self.started[0], time.process_time() - self.started[1]
-        if not 0.9 * tokens <= written <= tokens:  # a piece may hold back half a character
-            raise SystemExit(f"{written} tokens were written, not {tokens}: the two ways would not be comparable.")
-        return {"wall": tokens / wall, "processor": tokens / processor}
+def speed(tokens, written, started):
+    """Tokens a second; stops the script where `written` is not about `tokens`, for then the ways differ."""
+    seconds = time.perf_counter() - started
+    if not 0.9 * tokens <= written <= tokens:  # a piece may hold back half a character
+        raise SystemExit(f"{written} tokens were written, not {tokens}: the two ways would not be comparable.")
+    return tokens / seconds
 
 
 def on_card(server, path, tokens):
@@ -165,14 +157,9 @@ def _record(options, path, rows):
         "tokens": options.tokens,
         "rows": rows,
         "medians": {name: statistics.median(row[name] for row in rows) for name in rows[0]},
-        "ratio": _ratio(rows, "wall"),
-        "processor_ratio": _ratio(rows, "processor"),
+        "ratio": statistics.median(row["course"] / row["direct"] for row in rows),
         "goal": GOAL,
     }
-
-
-def _ratio(rows, clock):
-    return statistics.median(row[f"course_{clock}"] / row[f"direct_{clock}"] for row in rows)
 
 
 def _processor():
@@ -183,9 +170,8 @@ def _processor():
 def as_table(record):
     """The medians as text; each ratio is that of a pair measured one after the other."""
     lines = [f"{record['gguf']}, {record['tokens']} tokens, {len(record['rows'])} repeats, {record['machine']}"]
-    lines += [f"{name:18}{speed:8.1f} tokens/s" for name, speed in record["medians"].items()]
-    lines.append(f"ratio course / direct: {record['ratio']:.3f} by wall clock (goal {record['goal']})")
-    lines.append(f"                       {record['processor_ratio']:.3f} by processor time")
+    lines += [f"{name:8}{median:8.1f} tokens/s" for name, median in record["medians"].items()]
+    lines.append(f"ratio course / direct: {record['ratio']:.3f} (goal {record['goal']})")
     lines.append(f"card: {record['card'] if isinstance(record['card'], str) else json.dumps(record['card'])}")
     return "\n".join(lines)
 
