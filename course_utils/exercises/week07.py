@@ -45,6 +45,11 @@ def _(x, weight, eps):
     return weight * x / torch.sqrt((x**2).mean() + eps)
 
 
+@rms_norm.mistake("The size is right, but the learned weights are missing: multiply the result by `weight`.")
+def _(x, weight, eps):
+    return x / torch.sqrt((x**2).mean(-1, keepdim=True) + eps)
+
+
 @exercise(
     "week07.rope",
     points=3,
@@ -83,9 +88,8 @@ def _(x, positions, theta):
 
 @rope.mistake("The exponent is −i/(d/2). You divided i by d, so the pairs turn too fast.")
 def _(x, positions, theta):
-    half = x.shape[-1] // 2
-    angles = positions[:, None] * theta ** (-torch.arange(half) / x.shape[-1])
-    cos, sin, a, b = angles.cos(), angles.sin(), x[..., :half], x[..., half:]
+    angles = positions[:, None] * theta ** (-torch.arange(x.shape[-1] // 2) / x.shape[-1])
+    cos, sin, (a, b) = angles.cos(), angles.sin(), x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
 
 
@@ -118,17 +122,20 @@ def _(rng):
 
 @gqa.mistake("Neighbouring query heads share a key head: `repeat_interleave`. `repeat` deals them out in turn.")
 def _(q, k, v):
-    repeats = q.shape[0] // k.shape[0]
-    k, v = k.repeat(repeats, 1, 1), v.repeat(repeats, 1, 1)
-    scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
-    future = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
-    return scores.masked_fill(future, float("-inf")).softmax(-1) @ v
+    k, v = (one.repeat(q.shape[0] // one.shape[0], 1, 1) for one in (k, v))
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
 
 
 @gqa.mistake("Tokens look into the future. Set the scores above the diagonal to −∞ before the softmax.")
 def _(q, k, v):
     k, v = (one.repeat_interleave(q.shape[0] // k.shape[0], dim=0) for one in (k, v))
-    return (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1) @ v
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v)
+
+
+@gqa.mistake("The scores are q·k without the division by √d: divide them by `q.shape[-1] ** 0.5` before the softmax.")
+def _(q, k, v):
+    k, v = (one.repeat_interleave(q.shape[0] // k.shape[0], dim=0) for one in (k, v))
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
 
 
 @exercise(
@@ -190,10 +197,9 @@ def _(w, levels, block):
 
 @nf4.mistake("Codes and scales are right. To get the weights back, multiply the levels by the scale of their block.")
 def _(w, levels, block):
-    rows = w.reshape(-1, block)
-    scales = rows.abs().amax(1, keepdim=True)
-    codes = (rows[..., None] / scales[..., None] - levels).abs().argmin(-1)
-    return codes, scales.flatten(), levels[codes].reshape(w.shape)
+    scaled = w.reshape(-1, block) / w.reshape(-1, block).abs().amax(1, keepdim=True)
+    codes = (scaled[..., None] - levels).abs().argmin(-1)
+    return codes, w.reshape(-1, block).abs().amax(1), levels[codes].reshape(w.shape)
 
 
 @exercise(
@@ -227,19 +233,14 @@ def _(rng):
 @top_p.mistake("You dropped the token that crosses p. The set must *reach* p, so that token stays.")
 def _(probabilities, p):
     values, places = probabilities.sort(descending=True)
-    keep = values.cumsum(0) <= p
-    result = torch.zeros_like(probabilities)
-    result[places[keep]] = values[keep]
-    return result / result.sum()
+    kept = torch.zeros_like(values).scatter(0, places, torch.where(values.cumsum(0) <= p, values, 0.0))
+    return kept / kept.sum()
 
 
 @top_p.mistake("The right tokens are left, but they do not add up to 1: divide by their sum.")
 def _(probabilities, p):
     values, places = probabilities.sort(descending=True)
-    keep = values.cumsum(0) - values < p
-    result = torch.zeros_like(probabilities)
-    result[places[keep]] = values[keep]
-    return result
+    return torch.zeros_like(values).scatter(0, places, torch.where(values.cumsum(0) - values < p, values, 0.0))
 
 
 @top_p.mistake("Your answer is in sorted order. Put each probability back where its token was.")
