@@ -2,7 +2,7 @@
 
     python tools/publish_chatbot.py runs/chatbot
 
-Seed 0 ships. `benchmarks/results/chatbot.json` gets the figures of all seeds, and the adapter's folder a short log.
+Seed 0 ships. `benchmarks/results/chatbot.json` gets the figures of all seeds and a thinned log of their training.
 """
 
 import argparse
@@ -34,7 +34,6 @@ def main():
     folder.mkdir(exist_ok=True)
     for name in ("adapter_model.safetensors", "adapter_config.json"):
         shutil.copy(runs / "seed0" / name, folder / name)
-    write_atomically(folder / "training.json", json.dumps(log(reports)) + "\n")
     write_atomically(folder / "README.md", card(figures))
 
 
@@ -44,13 +43,14 @@ def collected(reports):
         "date": datetime.now(UTC).date().isoformat(),
         "versions": {name: installed_version(name) for name in ("torch", "transformers", "peft")},
         "rule": "strict: a value of the fact is in the answer and none that contradicts it (course_utils/learn/facts.py)",
+        "steps_a_point": EVERY,
         "base": _figures(reports[0]["before"]),
         "seeds": [
             {
                 "settings": one["settings"],
                 "seconds": one["seconds"],
                 "after": _figures(one["after"]),
-                "looks": one["looks"],
+                "looks": _looks(one),
                 "losses": _thinned(one["losses"]),
                 "drifts": _thinned(one["drifts"]),
             }
@@ -64,16 +64,11 @@ def _figures(measured):
     return {name: value for name, value in measured.items() if not name.endswith("answers")}
 
 
-def log(reports):
-    """Training losses, means of `EVERY` steps, and looks at the validation part, last one included."""
-    seeds = []
-    for one in reports:
-        first, last = (
-            {"epoch": when} | one[name] for when, name in ((0, "before"), (one["settings"]["epochs"], "after"))
-        )
-        looks = [{name: look[name] for name in LOOKED_AT} for look in (first, *one["looks"], last)]
-        seeds.append({"seed": one["settings"]["seed"], "losses": _thinned(one["losses"]), "looks": looks})
-    return {"every": EVERY, "seeds": seeds}
+def _looks(report):
+    """Validation and forgetting by epoch, from before the first step to after the last."""
+    ends = ((0, "before"), (report["settings"]["epochs"], "after"))
+    first, last = ({"epoch": epoch} | report[name] for epoch, name in ends)
+    return [{name: look[name] for name in LOOKED_AT} for look in (first, *report["looks"], last)]
 
 
 def _thinned(losses):

@@ -175,7 +175,8 @@ def _smollm2():
 
 def _before(given, peft_model, tokenizer, validation):
     """The base model's scores, measured once for all seeds."""
-    path = given.base / ("before.json" if given.limit is None else f"before-{given.limit}.json")
+    parts = "validation" if given.no_test else "all"
+    path = given.base / f"before-{parts}-{given.limit or 'whole'}.json"
     if not path.exists():
         with peft_model.disable_adapter():
             found = measure(peft_model.get_base_model(), tokenizer, validation, given)
