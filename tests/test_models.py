@@ -54,6 +54,7 @@ def in_hub(cache, repository, files):
     folder = cache / f"models--{repository.replace('/', '--')}" / "snapshots" / REVISION
     folder.mkdir(parents=True)
     for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(content)
     return folder
 
@@ -146,6 +147,53 @@ def test_a_snapshot_that_lacks_one_of_its_shards_is_not_handed_out(hub, monkeypa
         models.folder("tiny")
     (folder / "model-00002-of-00002.safetensors").write_text("w")
     assert models.folder("tiny") == folder.resolve()
+
+
+INDEX = {"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}
+INDEX |= {"scheduler": ["diffusers", "DDIMScheduler"], "safety_checker": [None, None]}
+PIPELINE = {
+    "model_index.json": json.dumps(INDEX),
+    "unet/config.json": "{}",
+    "unet/diffusion_pytorch_model.fp16.safetensors": "weights",
+    "scheduler/scheduler_config.json": "{}",
+}
+PICTURES = model_table.Hub("someone/pictures", REVISION, is_pipeline=True)
+
+
+def test_a_pipeline_is_whole_when_every_part_that_its_index_names_is_there(hub, monkeypatch):
+    folder = in_hub(hub, PICTURES.repository, PIPELINE)
+    monkeypatch.setitem(models.MODELS, "tiny", tiny(PICTURES))
+    assert models.folder("tiny") == folder.resolve()
+
+
+@pytest.mark.parametrize("missing", [name for name in PIPELINE if name != "unet/config.json"])
+def test_a_half_downloaded_pipeline_is_not_handed_out(hub, monkeypatch, missing):
+    in_hub(hub, PICTURES.repository, {name: text for name, text in PIPELINE.items() if name != missing})
+    monkeypatch.setitem(models.MODELS, "tiny", tiny(PICTURES))
+    with pytest.raises(CourseError, match="does not answer"):
+        models.folder("tiny")
+
+
+def test_of_a_pipeline_neither_pickles_nor_other_forms_of_the_weights_are_asked_for():
+    from huggingface_hub.utils import filter_repo_objects
+
+    there = [
+        "v1-5-pruned.safetensors",
+        "unet/diffusion_pytorch_model.bin",
+        "unet/diffusion_pytorch_model.fp16.bin",
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae_1_0/diffusion_pytorch_model.fp16.safetensors",
+        "tokenizer/merges.txt",
+        *PIPELINE,
+    ]
+    asked = filter_repo_objects(there, allow_patterns=models.PIPELINE_FILES)
+    assert sorted(asked) == sorted([*PIPELINE, "tokenizer/merges.txt"])
+
+
+def test_a_shipped_model_that_was_deleted_names_the_command_that_brings_it_back(monkeypatch):
+    monkeypatch.setitem(models.MODELS, "tiny", tiny(model_table.Shipped("no_such_folder")))
+    with pytest.raises(CourseError, match="git checkout -- course_utils/learn/bundled/no_such_folder"):
+        models.folder("tiny")
 
 
 def test_without_a_token_the_open_copy_serves_in_place_of_the_gated_one(hub, monkeypatch):

@@ -77,9 +77,9 @@ def test_a_killed_run_goes_on_to_the_same_losses(tiny, tmp_path):
 @pytest.fixture
 def checkpoints(monkeypatch):
     monkeypatch.syspath_prepend(str(TOOLS))
-    import chatbot_checkpoint
+    import checkpoints
 
-    return chatbot_checkpoint
+    return checkpoints
 
 
 def test_a_damaged_checkpoint_and_other_settings_give_a_sentence(tiny, tmp_path):

@@ -15,9 +15,9 @@ import sys
 import time
 from pathlib import Path
 
-import chatbot_checkpoint as checkpoints
 import chatbot_data as data
 import chatbot_model as models
+import checkpoints
 import torch
 from chatbot_texts import ORDINARY_PROMPTS
 

@@ -1,4 +1,4 @@
-"""The table of language models: where each comes from, and under which licence."""
+"""The table of models with weights of their own: where each comes from, and under which licence."""
 
 from dataclasses import dataclass
 
@@ -16,17 +16,28 @@ class Converted:
 
 
 @dataclass(frozen=True)
+class Shipped:
+    """The model's folder comes with the course, beside the bundled assets."""
+
+    folder: str
+
+
+@dataclass(frozen=True)
 class Hub:
-    """The model lies on the Hugging Face hub at a pinned revision; a gated one asks for a token."""
+    """The model lies on the Hugging Face hub at a pinned revision; a gated one asks for a token.
+
+    `is_pipeline` says that the repository holds a diffusers pipeline, of which the 16-bit weights are taken.
+    """
 
     repository: str
     revision: str
     gated: bool = False
+    is_pipeline: bool = False
 
 
 @dataclass(frozen=True)
 class Model:
-    """A language model; `size_bytes` is what its folder takes on disk."""
+    """A model; `size_bytes` is what its folder takes on disk."""
 
     name: str
     title: str
@@ -72,6 +83,33 @@ MODELS = {
             "Llama 2 Community License",
             # No stand-in without the gate: no revision of one is known to hold these weights.
             (Hub("meta-llama/Llama-2-13b-chat-hf", "a2cb7a712bb6e5e736ca7f8cd98167f81a0b5bd8", gated=True),),
+        ),
+        Model("emoji-sd", "Emoji-SD", 16_000_000, "MIT", (Shipped("emoji_sd"),)),
+        Model(
+            "sd-1.5",
+            "Stable Diffusion 1.5",
+            2_740_000_000,
+            "CreativeML Open RAIL-M",
+            (
+                Hub(
+                    "stable-diffusion-v1-5/stable-diffusion-v1-5",
+                    "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
+                    is_pipeline=True,
+                ),
+            ),
+        ),
+        Model(
+            "sdxl",
+            "Stable Diffusion XL",
+            6_940_000_000,
+            "CreativeML Open RAIL++-M",
+            (
+                Hub(
+                    "stabilityai/stable-diffusion-xl-base-1.0",
+                    "462165984030d82259a11f4367a4eed129e94a7b",
+                    is_pipeline=True,
+                ),
+            ),
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""Language models as folders that transformers loads: from the hub, or written once from a GGUF file.
+"""Models as folders that transformers or diffusers load: shipped, from the hub, or written once from a GGUF file.
 
 A folder appears under its name complete, or not at all: it is written beside and renamed.
 """
@@ -14,12 +14,22 @@ from pathlib import Path
 from course_utils.errors import CourseError
 from course_utils.learn import assets
 from course_utils.learn.download import TIMEOUT_SECONDS, one_at_a_time
-from course_utils.learn.model_table import GATE, MODELS, Converted
-from course_utils.learn.paths import cache_dir
+from course_utils.learn.model_table import GATE, MODELS, Converted, Shipped
+from course_utils.learn.paths import cache_dir, project_dir
 
 FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "tokenizer.model", "*.jinja")
 NOT_FILES = ("original/*",)  # Meta's own format: the same weights once more
+# Of a pipeline only these folders, and of their weights only one form: a repository may hold five, 30 GB in all.
+WEIGHTY = ("unet", "vae", "text_encoder", "text_encoder_2", "safety_checker")
+LIGHT = ("tokenizer", "tokenizer_2", "scheduler", "feature_extractor")
+PIPELINE_FILES = (
+    "model_index.json",
+    *(f"{part}/*.fp16.safetensors" for part in WEIGHTY),
+    *(f"{part}/*.json" for part in (*WEIGHTY, *LIGHT)),
+    *(f"{part}/merges.txt" for part in LIGHT),
+)
 COMPLETE = "complete.json"  # written last: file names and their sizes
+BUNDLED = Path(__file__).parent / "bundled"
 NETWORK = "Check the network and try again."
 # A new number makes every machine convert afresh.
 CONVERSION = 1
@@ -34,7 +44,7 @@ class _NotHad(Exception):
 
 
 def folder(name, otherwise=None):
-    """The Path of the folder of a model: config, safetensors, tokenizer and chat template.
+    """The Path of the folder of a model: configuration, safetensors, tokenizer.
 
     `otherwise` names the model to take where no source gives the first one; a bold sentence says so. Raises
     CourseError naming the model, what was tried and what to type.
@@ -64,11 +74,24 @@ def _bring(model):
     failures = []
     for source in model.sources:
         try:
-            return _converted(model, source) if isinstance(source, Converted) else _snapshot(model, source)
+            return _from(model, source)
         except _NotHad as failure:
             failures.append(failure)
     mends = dict.fromkeys(failure.mend for failure in failures)
     raise assets.Unavailable(f"{model.title} cannot be had ({'; '.join(map(str, failures))}). {' '.join(mends)}")
+
+
+def _from(model, source):
+    if isinstance(source, Shipped):
+        return _shipped(source)
+    return _converted(model, source) if isinstance(source, Converted) else _snapshot(model, source)
+
+
+def _shipped(source):
+    place = BUNDLED / source.folder
+    if not place.is_dir():
+        raise _NotHad(f"{place} is missing", f"Type: git checkout -- {place.relative_to(project_dir())}")
+    return place
 
 
 def _snapshot(model, hub):
@@ -76,7 +99,8 @@ def _snapshot(model, hub):
     from huggingface_hub import get_token, snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
 
-    wanted = {"revision": hub.revision, "allow_patterns": FILES, "ignore_patterns": NOT_FILES}
+    files = PIPELINE_FILES if hub.is_pipeline else FILES
+    wanted = {"revision": hub.revision, "allow_patterns": files, "ignore_patterns": NOT_FILES}
     try:
         here = Path(snapshot_download(hub.repository, local_files_only=True, **wanted)).resolve()
         if _has_all_weights(here):
@@ -98,11 +122,24 @@ def _snapshot(model, hub):
 def _has_all_weights(folder):
     """Whether a download came to its end: the hub hands out a part of one without a word."""
     try:
+        if (folder / "model_index.json").exists():
+            return _has_all_parts(folder)
         index = folder / "model.safetensors.index.json"
         names = set(json.loads(index.read_text())["weight_map"].values()) if index.exists() else {"model.safetensors"}
     except (OSError, ValueError, KeyError):
         return False
     return all((folder / name).exists() for name in names | {"config.json", "tokenizer_config.json"})
+
+
+def _has_all_parts(folder):
+    """Whether every part that a pipeline's index names is there, with the weights that it needs."""
+    parts = {name for name, kind in json.loads((folder / "model_index.json").read_text()).items() if _is_part(kind)}
+    needed = [f"{part}/*.fp16.safetensors" if part in WEIGHTY else f"{part}/*.json" for part in parts]
+    return all(any(folder.glob(pattern)) for pattern in needed)
+
+
+def _is_part(kind):
+    return isinstance(kind, list) and kind[0] is not None
 
 
 def _refuse(hub, token):

@@ -1,4 +1,4 @@
-"""A checkpoint in one safetensors file: adapter, optimiser, random generator, step and losses; written by rename."""
+"""A checkpoint in one safetensors file: weights, optimiser, random generator, step and losses; written by rename."""
 
 import errno
 import json
@@ -48,7 +48,8 @@ def load(path, weights, optimiser, settings):
         for name, one in weights.items():
             one.copy_(tensors[f"weight.{name}"])
     kinds = ("step", "exp_avg", "exp_avg_sq")
-    moments = {i: {kind: tensors[f"{kind}.{name}"] for kind in kinds} for i, name in enumerate(weights)}
+    trained = [name for name in weights if f"{kinds[0]}.{name}" in tensors]  # others are averages, which come last
+    moments = {i: {kind: tensors[f"{kind}.{name}"] for kind in kinds} for i, name in enumerate(trained)}
     optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
     torch.set_rng_state(tensors["rng"])
     return state
