@@ -43,7 +43,7 @@ def main():
 def judged(given, names):
     """All figures, by group of prompts."""
     torch.manual_seed(0)
-    judge = classifier(names)
+    judge = classifier(given, names)
     real = torch.stack([as_tensor(one.pictures) for one in names])
     found = {"guidance": given.guidance, "steps": given.steps}
     for group, prompts in groups(names, given.names).items():
@@ -67,14 +67,19 @@ def swept(given, names, real):
 
 
 @torch.no_grad()
-def decibel(given, names):
-    """Peak signal-to-noise ratio of packing and unpacking, the mean over held-out pictures."""
+def unpacked(given, pictures):
+    """Pictures as the VAE gives them back."""
     from diffusers import AutoencoderKL
 
     coder = AutoencoderKL.from_pretrained(given.run / "pipeline" / "vae", dtype=torch.float32)
+    latents = [coder.encode(2 * some - 1).latent_dist.mean for some in pictures.split(256)]
+    return torch.cat([coder.decode(some).sample.clamp(-1, 1) / 2 + 0.5 for some in latents])
+
+
+def decibel(given, names):
+    """Peak signal-to-noise ratio of packing and unpacking, the mean over held-out pictures."""
     real = torch.cat([as_tensor(one.pictures) for one in names if one.held_out])
-    made = coder.decode(coder.encode(2 * real - 1).latent_dist.mean).sample.clamp(-1, 1) / 2 + 0.5
-    return (-10 * (made - real).square().mean((1, 2, 3)).log10()).mean().item()
+    return (-10 * (unpacked(given, real) - real).square().mean((1, 2, 3)).log10()).mean().item()
 
 
 def prompt(named, vendor):
@@ -146,10 +151,11 @@ def as_tensor(pictures):
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
 
 
-def classifier(names):
+def classifier(given, names):
     """A function from pictures to (numbers of categories, numbers of vendors), fitted on training names alone.
 
-    Two logistic regressions on what EfficientNet-Lite0, trained on ImageNet, sees in a picture.
+    Two logistic regressions on what EfficientNet-Lite0, trained on ImageNet, sees in a picture. They see each real
+    picture twice, as it is and packed and unpacked by the VAE, or they would judge how sharp a picture is.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -157,9 +163,10 @@ def classifier(names):
 
     look = looker()
     seen = [one for one in names if not one.held_out]
-    found = look(torch.cat([as_tensor(one.pictures) for one in seen]))
-    category = [CATEGORIES.index(one.category) for one in seen for _ in data.vendors()]
-    vendor = [*range(len(data.vendors()))] * len(seen)
+    real = torch.cat([as_tensor(one.pictures) for one in seen])
+    found = look(torch.cat([real, unpacked(given, real)]))
+    category = 2 * [CATEGORIES.index(one.category) for one in seen for _ in data.vendors()]
+    vendor = 2 * [*range(len(data.vendors()))] * len(seen)
     fitted = [
         make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=300)).fit(found, wanted)
         for strength, wanted in ((0.002, category), (0.01, vendor))

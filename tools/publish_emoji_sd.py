@@ -172,7 +172,7 @@ another colour for a thing.
 ![16 samples and the nearest training picture of each](nearest.png)
 
 **What it cannot draw.** Letters and numbers on things, fine patterns, most of the held-out names whose things it never
-saw (it draws something of the right category); two things at once; anything that is no emoji. Captions are English.
+saw (in four cases of ten it draws something of the right category); two things at once; anything that is no emoji. Captions are English.
 Faces and people are drawn as the vendors draw them, with the vendors' ideas of what is usual.
 
 **Data.** npm packages emoji-datasource-google 16.0.0 (Noto Emoji, Apache-2.0), emoji-datasource-twitter 16.0.0
