@@ -3,7 +3,7 @@
     python tools/train_emoji_sd_lora.py --out course_utils/learn/bundled/emoji_sd_blueprint
 
 Its training pictures are computed from those of `train_emoji_sd.py`: the slopes of the brightness, drawn in white.
-About three minutes on two CPU cores; the file is written whole or not at all.
+About two minutes on two CPU cores; the file is written whole or not at all.
 """
 
 import argparse
@@ -31,10 +31,10 @@ def main():
         "--packages", type=Path, default=Path("runs/emoji_sd/packages"), help="folder of the .tgz files"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rank", type=int, default=4)
-    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--rank", type=int, default=8)
+    parser.add_argument("--lr", type=float, default=4e-3)
     given = parser.parse_args()
     try:
         write(given.out, trained(given))
