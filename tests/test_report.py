@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -8,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from course_utils.run import show
-from course_utils.run.execute import Outcome
+from course_utils.run.task import Outcome
 from course_utils.run.notebook import Notebook
 from course_utils.run.report import Report, Row, make_row, write
 
@@ -150,6 +151,10 @@ def test_report_json_holds_every_field_of_its_schema(tmp_path):
             "profile": "smoke",
             "copy": None,
             "warnings": [],
+            "from_cache": False,
+            "attempts": 1,
+            "key": None,
+            "signal": None,
             "error": {
                 "cell": 2,
                 "prompt": 3,
@@ -177,6 +182,42 @@ def test_a_failure_before_the_first_cell_has_no_number(tmp_path):
     write(made)
     assert show.failure_lines(made.lessons[0]) == ("week01 crashed", "cell n/a", "n/a", "RuntimeError: no kernel")
     assert "before the first cell" in (tmp_path / "report.html").read_text()
+
+
+def killed(**changes):
+    error = {**outcome("crashed", "the kernel was killed").error, "signal": "SIGKILL"}
+    return replace(row("week01", Outcome("crashed", 9.0, 3 * 2**30, error, None)), **changes)
+
+
+def test_a_kernel_killed_for_memory_is_told_with_its_signal_and_peak(tmp_path):
+    made = killed(attempts=2)
+    words = (
+        "the kernel was ended by SIGKILL, which Linux sends when memory runs out; its peak memory was 3.00 GiB",
+        "2 attempts",
+    )
+    assert show.failure_lines(made)[0] == f"week01 crashed ({', '.join(words)})"
+    assert show.result_text(made) == "crashed, 2 attempts, SIGKILL"
+    write(report(tmp_path, made))
+    page, junit = (tmp_path / "report.html").read_text(), (tmp_path / "junit.xml").read_text()
+    assert all(word in page and word in junit for word in words)
+
+
+def test_another_signal_is_not_blamed_on_memory():
+    assert "memory runs out" not in show.ending_text(killed(signal="SIGSEGV"))
+
+
+def test_what_came_from_the_cache_is_told(tmp_path):
+    made = replace(row("week01", outcome()), from_cache=True)
+    assert show.result_text(made) == "passed, from the cache"
+    write(report(tmp_path, made, status="passed"))
+    assert all("from the cache" in (tmp_path / name).read_text() for name in ("report.html", "junit.xml"))
+
+
+def test_warnings_of_the_run_come_before_those_of_the_metrics():
+    notebook = Notebook("week01", Path("/course/week01.ipynb"), "Title", False, ())
+    given = receipt(loss={"value": 2, "low": 0, "high": 1})
+    made = make_row(notebook, "auto", outcome(receipt=given), Path("/nowhere"), ("It took the shipped checkpoint.",))
+    assert [text.partition(" ")[0] for text in made.warnings] == ["It", "loss"]
 
 
 def test_what_a_notebook_says_is_not_read_as_markup(tmp_path):
@@ -208,7 +249,7 @@ def test_a_metric_outside_its_band_warns_and_does_not_fail(tmp_path):
     made = row("week01", outcome(receipt=given))
     assert made.status == "passed"
     assert made.warnings == ("outside is 0.7, outside its band 0.4 to 0.6",)
-    assert show.result_text(made) == "passed, 1 metric outside its band"
+    assert show.result_text(made) == "passed, 1 warning"
     assert "outside is 0.7" in printed(report(tmp_path, made, status="passed"))
 
 

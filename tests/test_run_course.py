@@ -8,7 +8,7 @@ import psutil
 import pytest
 from notebook_maker import make
 
-from course_utils.run import course, execute
+from course_utils.run import course, execute, task
 from course_utils.run.course import Run, run_course
 from course_utils.run.notebook import Notebook
 from course_utils.run.plan import Plan
@@ -148,11 +148,10 @@ def test_a_run_writes_its_files_and_leaves_no_other(ran):
 
 
 def test_workers_share_the_cores_unless_the_user_chose(tmp_path, monkeypatch):
-    notebook = Notebook("a", tmp_path / "a.ipynb", "a", False, ())
-    job = execute.Job(notebook, {}, tmp_path / "copy", tmp_path / "receipt", 9, 4, None)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("MKL_NUM_THREADS", "7")
-    found = execute._environment(job, tmp_path)
+    made = task.Task("a", "a.ipynb", "", str(tmp_path), {}, 9, 4)
+    found = execute._environment(made, execute.Work(tmp_path, tmp_path, tmp_path))
     assert (found["OMP_NUM_THREADS"], found["MKL_NUM_THREADS"]) == ("4", "7")
 
 

@@ -8,7 +8,7 @@ import pytest
 from notebook_maker import make
 
 from course_utils.errors import CourseError
-from course_utils.run import course, execute, plan
+from course_utils.run import course, plan, task
 from course_utils.run.containment import watchdog
 
 HELD = watchdog("a test says so")
@@ -54,12 +54,12 @@ def test_runs_of_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
 def test_a_second_run_into_the_same_folder_shows_nothing_of_the_first(tmp_path, monkeypatch):
     lesson, folder, seen = make(tmp_path, "made_up"), tmp_path / "report", []
 
-    def look(job, stop):
+    def look(one, stop):
         status = json.loads((folder / "report.json").read_text())["status"]
         seen.append((sorted(path.name for path in folder.iterdir()), status))
-        return execute.Outcome("passed", 0.1, None, None, None)
+        return task.Result(task.Outcome("passed", 0.1, None, None, None))
 
-    monkeypatch.setattr(course, "execute", look)
+    monkeypatch.setattr(course, "perform", look)
     for _ in range(2):
         course.run_course([lesson], report_dir=folder, containment=HELD)
         assert {"report.html", "junit.xml"} <= {path.name for path in folder.iterdir()}

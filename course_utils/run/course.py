@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from course_utils.errors import CourseError
+from course_utils.learn.paths import write_atomically
 from course_utils.run import plan as planning
 from course_utils.run import report as reporting
 from course_utils.run import show
-from course_utils.run.execute import Job, Outcome, execute
+from course_utils.run.execute import write_below
+from course_utils.run.task import Task, perform
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
@@ -150,7 +152,7 @@ def _one(run, number):
             return None
         show.started(run.console, notebook.lesson, number + 1, len(run.plan.notebooks))
         run.note(replace(run.rows[notebook.lesson], status="running"))
-        return execute(_job(run.plan, notebook), run.stop)
+        return perform(_task(run.plan, notebook), run.stop)
 
 
 @contextmanager
@@ -167,27 +169,41 @@ def _turn(run, notebook):
             run.gpu.release()
 
 
-def _job(plan, notebook):
-    return Job(
-        notebook=notebook,
+def _task(plan, notebook):
+    return Task(
+        lesson=notebook.lesson,
+        name=notebook.path.name,
+        source=notebook.path.read_text(encoding="utf-8"),
+        folder=str(notebook.path.parent),
         parameters=plan.parameters,
-        copy=plan.folder / notebook.path.name,
-        receipt=plan.folder / "receipts" / f"{notebook.lesson}.json",
         timeout_seconds=plan.timeout_seconds,
         threads=plan.threads,
+        uses_gpu=notebook.uses_gpu,
         containment=plan.containment,
     )
 
 
-def _take(run, notebook, outcome: Outcome | None):
-    if outcome is None:
+def _take(run, notebook, result):
+    if result is None:
         return
-    if outcome.status == "unwritable":
-        raise OSError(None, outcome.error["message"])
+    if result.outcome.status == "unwritable":
+        raise OSError(None, result.outcome.error["message"])
     copy = run.plan.folder / notebook.path.name
-    row = reporting.make_row(notebook, run.plan.profile, outcome, copy)
+    _store(run.plan.folder, notebook, result)
+    row = reporting.make_row(notebook, run.plan.profile, result.outcome, copy)
     run.note(row)
     show.ended(run.console, row)
+
+
+def _store(folder, notebook, result):
+    """Write what a lesson leaves into the report's folder, over what an earlier run left there."""
+    receipt = folder / "receipts" / f"{notebook.lesson}.json"
+    for path, text in ((folder / notebook.path.name, result.copy), (receipt, result.receipt)):
+        if text is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_atomically(path, text)
+    write_below(folder / "artefacts" / notebook.lesson, result.artefacts)
 
 
 def _status(run):

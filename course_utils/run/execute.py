@@ -3,16 +3,17 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from course_utils.run.containment import Containment
-from course_utils.run.notebook import Notebook
+from course_utils.learn.paths import project_dir
 
 _POLL_SECONDS = 0.05
 _GRACE_SECONDS = 1.0  # from "stop" to SIGTERM
@@ -22,41 +23,29 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_
 
 
 @dataclass(frozen=True)
-class Job:
-    """One notebook to run; `copy` and `receipt` are where its executed copy and receipt go."""
+class Work:
+    """Where everything of a task lies in its scratch `folder`; `home` is the notebook's working directory."""
 
-    notebook: Notebook
-    parameters: dict
-    copy: Path
-    receipt: Path
-    timeout_seconds: float
-    threads: int
-    containment: Containment
+    folder: Path
+    home: Path
+    notebook: Path
+
+    copy = property(lambda self: self.folder / "copy.ipynb")
+    receipt = property(lambda self: self.folder / "receipt.json")
+    result = property(lambda self: self.folder / "result.json")
+    cell = property(lambda self: self.folder / "cell.json")
+    peak = property(lambda self: self.folder / "peak.json")
+    log = property(lambda self: self.folder / "worker.log")
+    artefacts = property(lambda self: self.folder / "artefacts")
+    builds_on = property(lambda self: self.folder / "builds_on")
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a job ended; `error` has cell, prompt, source, name and message. `peak_bytes` is the kernel's, None where it is not known."""
+class Ended:
+    """How a worker ended: "ended", "timeout" or "stopped"; `signal` is the name of the one that killed it, or None."""
 
-    status: str
-    seconds: float
-    peak_bytes: int | None
-    error: dict | None
-    receipt: dict | None
-
-
-def execute(job, stop):
-    """Run a job to its end, its deadline, or until the `threading.Event` `stop` is set."""
-    for left_by_an_earlier_run in (job.receipt, job.copy):
-        left_by_an_earlier_run.unlink(missing_ok=True)
-    started = time.monotonic()
-    with _scratch() as folder:
-        ending = _run_worker(job, folder, stop)
-        seconds = time.monotonic() - started
-        status, error = _verdict(job, folder, ending)
-        peak_bytes = _read(folder / "peak.json")
-    job.copy.with_name(f".{job.copy.name}.part").unlink(missing_ok=True)
-    return Outcome(status, round(seconds, 2), peak_bytes, error, _read(job.receipt))
+    how: str
+    signal: str | None
 
 
 def short_temporary_folder():
@@ -69,7 +58,8 @@ def short_temporary_folder():
 
 
 @contextmanager
-def _scratch():
+def scratch():
+    """A temporary folder for one task, gone at the end."""
     folder = short_temporary_folder()
     try:
         yield folder
@@ -77,43 +67,95 @@ def _scratch():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run_worker(job, folder, stop):
-    """Returns how it ended: "ended", "timeout" or "stopped"."""
-    task = {"notebook": str(job.notebook.path), "copy": str(job.copy), "parameters": job.parameters}
-    (folder / "job.json").write_text(json.dumps(task))
-    with open(folder / "worker.log", "wb") as log:
+def lay_out(task, folder):
+    """Write what the worker reads into its scratch folder; the `Work`."""
+    work = Work(folder, _home(task, folder), folder / "notebook" / task.name)
+    for one in (work.notebook.parent, work.artefacts, work.builds_on):
+        one.mkdir()
+    work.notebook.write_text(task.source, encoding="utf-8")
+    for lesson, files in task.builds_on.items():
+        write_below(work.builds_on / lesson, files)
+    job = {"notebook": str(work.notebook), "home": str(work.home), "parameters": task.parameters}
+    (folder / "job.json").write_text(json.dumps(job))
+    return work
+
+
+def _home(task, folder):
+    # Another machine may keep the course elsewhere, or not have it as a clone at all.
+    places = (Path(task.folder), project_dir() / "notebooks")
+    return next((place for place in places if place.is_dir()), folder / "notebook")
+
+
+def write_below(folder, files):
+    """Write files, given as bytes by relative path, into a folder."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def files_below(folder):
+    """The plain files of a folder as bytes by relative path; links are left out, as they may lead out of it."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def run_worker(work, held, task, stop, on_cell):
+    """Start the worker in its `Containment`, wait for its end or bring it about; the `Ended`."""
+    with open(work.log, "wb") as log:
         worker = subprocess.Popen(
-            [*job.containment.prefix, sys.executable, "-P", "-m", "course_utils.run.worker", str(folder)],
+            [*held.prefix, sys.executable, "-P", "-m", "course_utils.run.worker", str(work.folder)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=_environment(job, folder),
+            env=_environment(task, work),
             start_new_session=True,  # a terminal's Ctrl-C goes to the runner alone
         )
-    ending = _watch(worker, time.monotonic() + job.timeout_seconds, stop)
-    _end(worker, job.containment.patience_seconds)
-    return ending
+    follow = _follow(work.cell, on_cell) if on_cell else None
+    how = _watch(worker, time.monotonic() + task.timeout_seconds, stop or threading.Event(), follow)
+    by_itself = worker.returncode
+    _end(worker, held.patience_seconds)
+    return Ended(how, signal.Signals(-by_itself).name if by_itself is not None and by_itself < 0 else None)
 
 
-def _environment(job, folder):
+def _environment(task, work):
     # PASSIVE: OpenMP threads that spin at a barrier starve one another on a busy machine. With both
     # cores taken, one boosting fit took 3 to 17 s with spinning and 0.9 s without.
-    threads = dict.fromkeys(_THREADS, str(job.threads)) | {"OMP_WAIT_POLICY": "PASSIVE"}
+    threads = dict.fromkeys(_THREADS, str(task.threads)) | {"OMP_WAIT_POLICY": "PASSIVE"}
     own = {
-        "COURSE_RECEIPT": str(job.receipt),
-        "COURSE_DATA_DIR": str(folder / "data"),
+        "COURSE_RECEIPT": str(work.receipt),
+        "COURSE_DATA_DIR": str(work.folder / "data"),
+        "COURSE_ARTEFACTS": str(work.artefacts),
+        "COURSE_BUILDS_ON": str(work.builds_on),
         "JUPYTER_PREFER_ENV_PATH": "1",
     }
-    return threads | os.environ | own
+    return threads | os.environ | task.environment | own
 
 
-def _watch(worker, deadline, stop):
+def _watch(worker, deadline, stop, follow):
     while worker.poll() is None:
         if stop.wait(_POLL_SECONDS):
             return "stopped"
         if time.monotonic() > deadline:
             return "timeout"
+        if follow:
+            follow()
     return "ended"
+
+
+def _follow(path, on_cell):
+    """A function that reports the cell that runs, once for each."""
+    started, last = time.monotonic(), None
+
+    def look():
+        nonlocal last
+        with suppress(OSError, ValueError, KeyError):
+            found = json.loads(path.read_text())
+            if found["cell"] != last:
+                last = found["cell"]
+                on_cell(last, found["total"], round(time.monotonic() - started, 2))
+
+    return look
 
 
 def _end(worker, patience_seconds):
@@ -132,29 +174,3 @@ def _ends_within(worker, seconds):
     with suppress(subprocess.TimeoutExpired):
         worker.wait(seconds)
     return worker.returncode is not None
-
-
-def _verdict(job, folder, ending):
-    result = _read(folder / "result.json")
-    if ending == "ended" and result:
-        return result["status"], result["error"]
-    where = _read(folder / "cell.json") or {"cell": None, "prompt": None, "source": None}
-    if ending == "timeout":
-        message = f"the notebook had not finished after {job.timeout_seconds:g} s"
-        return "timeout", {**where, "name": "Timeout", "message": message}
-    if ending == "stopped":
-        return "stopped", {**where, "name": "Stopped", "message": "the run was stopped here"}
-    message = f"the worker process ended without a result: {_last_line(folder / 'worker.log')}"
-    return "crashed", {**where, "name": "WorkerDied", "message": message}
-
-
-def _read(path):
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _last_line(log):
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it wrote nothing"

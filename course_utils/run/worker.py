@@ -1,8 +1,9 @@
 """The process that runs one notebook: `python -m course_utils.run.worker FOLDER`.
 
-`FOLDER/job.json` says what to run. The worker keeps `FOLDER/cell.json` at the cell that runs
-and leaves `FOLDER/result.json` and the kernel's peak memory in `FOLDER/peak.json`. Its stdin is a lifeline: the word "stop", or the end of the
-stream because the runner died, ends it.
+`FOLDER/job.json` says what to run. The worker keeps `FOLDER/cell.json` at the cell that runs and
+`FOLDER/copy.ipynb` as far as it got, and leaves `FOLDER/result.json` and the kernel's peak memory in
+`FOLDER/peak.json`. Its stdin is a lifeline: the word "stop", or the end of the stream because the
+runner died, ends it.
 """
 
 import json
@@ -18,7 +19,6 @@ from pathlib import Path
 from course_utils.run.notebook import tags
 
 _START_SECONDS = 120  # a kernel's start on a loaded machine; the runner holds the real deadline
-
 _KILL_SECONDS = 0.5  # a process can outlast SIGKILL for as long as a driver holds it
 
 
@@ -27,7 +27,6 @@ class Progress:
     """The notebook as far as it got, and its copy on disk."""
 
     folder: Path
-    copy: Path
     manager: object = None
     notebook: object = None
     index: int | None = None
@@ -50,23 +49,30 @@ class Progress:
         import nbformat
 
         with self.lock:
-            _replace(self.copy, nbformat.writes(self.notebook))
+            _replace(self.folder / "copy.ipynb", nbformat.writes(self.notebook))
 
 
 def place(cells, index):
     """Where a cell is: `cell` counts the lesson's code cells as JupyterLab's `In [n]` does, `prompt` the copy's.
 
-    They differ by one after parameters were injected.
+    They differ by one after parameters were injected. `total` is the number of the lesson's code cells.
     """
-    ran = [one for one in cells[: index + 1] if one.cell_type == "code" and one.source.strip()]
-    own = [one for one in ran if "injected-parameters" not in tags(one)]
-    return {"cell": len(own), "prompt": len(ran), "source": cells[index].source}
+    ran, every = _code(cells[: index + 1]), _code(cells)
+    return {"cell": _own(ran), "prompt": len(ran), "source": cells[index].source, "total": _own(every)}
+
+
+def _code(cells):
+    return [one for one in cells if one.cell_type == "code" and one.source.strip()]
+
+
+def _own(cells):
+    return sum("injected-parameters" not in tags(one) for one in cells)
 
 
 def main(folder):
     """Run the job in `folder` to its end; the exit status says nothing, `result.json` does."""
     job = json.loads((folder / "job.json").read_text())
-    progress = Progress(folder, Path(job["copy"]))
+    progress = Progress(folder)
     threading.Thread(target=_hold_lifeline, args=(progress,), daemon=True).start()
     result = _execute(job, progress)
     _finish(progress, result["status"])
@@ -123,7 +129,7 @@ def _execute(job, progress):
     except PapermillExecutionError as error:
         return _result("failed", progress, error.ename, error.evalue)
     except DeadKernelError:
-        return _result("crashed", progress, "DeadKernelError", _cause(manager.provisioner))
+        return _dead(progress, manager.provisioner)
     except OSError as error:  # a cell's own OSError arrives as PapermillExecutionError
         return _result("unwritable", progress, type(error).__name__, error.strerror or str(error))
     except Exception as error:
@@ -152,7 +158,7 @@ def _papermill(job, progress, manager):
         parameters=job["parameters"],
         kernel_name="python3",
         language="python",
-        cwd=os.path.dirname(job["notebook"]),
+        cwd=job["home"],
         progress_bar=False,
         start_timeout=_START_SECONDS,
         km=manager,
@@ -174,14 +180,18 @@ def _silent_stop(progress):
     return {"status": "passed", "error": None}
 
 
-def _cause(provisioner):
+def _dead(progress, provisioner):
     code = provisioner.process.poll() if provisioner and provisioner.process else None
+    name = signal.Signals(-code).name if code is not None and code < 0 else None
+    return _result("crashed", progress, "DeadKernelError", _cause(code, name)) | {"signal": name}
+
+
+def _cause(code, name):
     if code is None:
         return "the kernel died"
-    if code >= 0:
+    if name is None:
         return f"the kernel exited by itself with status {code}"
-    name = signal.Signals(-code).name
-    hint = ", often a sign of too little memory" if code == -signal.SIGKILL else ""
+    hint = ", often a sign of too little memory" if name == "SIGKILL" else ""
     return f"the kernel was killed by {name}{hint}"
 
 
