@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from course_utils.run import show
-from course_utils.run.task import Outcome
 from course_utils.run.notebook import Notebook
 from course_utils.run.report import Report, Row, make_row, write
+from course_utils.run.task import Outcome
 
 PICTURE = "data:image/png;base64,iVBORw0KGgo="
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -192,8 +192,8 @@ def killed(**changes):
 def test_a_kernel_killed_for_memory_is_told_with_its_signal_and_peak(tmp_path):
     made = killed(attempts=2)
     words = (
-        "the kernel was ended by SIGKILL, which Linux sends when memory runs out; its peak memory was 3.00 GiB",
         "2 attempts",
+        "the kernel was ended by SIGKILL, which Linux sends when memory runs out; its peak memory was 3.00 GiB",
     )
     assert show.failure_lines(made)[0] == f"week01 crashed ({', '.join(words)})"
     assert show.result_text(made) == "crashed, 2 attempts, SIGKILL"

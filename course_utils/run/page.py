@@ -7,7 +7,7 @@ from pathlib import Path
 
 from course_utils.run.notebook import source
 from course_utils.run.report import FAILURES, UNFINISHED
-from course_utils.run.show import checks_text, peak_text, seconds_text
+from course_utils.run.show import checks_text, facts, peak_text, seconds_text
 
 _PICTURE = re.compile(r"data:image/(?:png|jpeg|webp|svg\+xml);base64,[A-Za-z0-9+/=\s]+")
 _MOST_FIGURES = 12
@@ -25,6 +25,7 @@ def render(report):
         report=report,
         rows=[(row, figures(report.folder / row.copy) if row.copy else []) for row in rows],
         checks=checks_text,
+        facts=facts,
         peak=peak_text,
         seconds=seconds_text,
     )

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from platform import python_version
-from xml.etree import ElementTree
 
 from course_utils.gpu.device import installed_version
 from course_utils.learn.bands import Band
@@ -38,7 +37,11 @@ class Error:
 
 @dataclass(frozen=True)
 class Row:
-    """One lesson of a run; `checks` counts the exercises, `warnings` are sentences, `copy` the executed notebook."""
+    """One lesson of a run; `checks` counts the exercises, `warnings` are sentences, `copy` the executed notebook.
+
+    `key` is the cache's. `signal` is the name of the one that ended the kernel, such as SIGKILL;
+    None where it ended in another way.
+    """
 
     lesson: str
     title: str
@@ -52,6 +55,10 @@ class Row:
     copy: str | None = None
     warnings: tuple[str, ...] = ()
     error: Error | None = None
+    from_cache: bool = False
+    attempts: int = 1
+    key: str | None = None
+    signal: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,8 +97,8 @@ def clean(text):
     return _NOT_IN_XML.sub("", _ESCAPE_SEQUENCES.sub("", str(text)))
 
 
-def make_row(notebook, asked_profile, outcome, copy):
-    """The `Row` of an `Outcome`."""
+def make_row(notebook, asked_profile, outcome, copy, warnings=()):
+    """The `Row` of an `Outcome`; `warnings` are sentences to put before its own."""
     receipt = outcome.receipt or {}
     return Row(
         lesson=notebook.lesson,
@@ -104,8 +111,9 @@ def make_row(notebook, asked_profile, outcome, copy):
         peak_bytes=_peak(outcome.peak_bytes, receipt),
         profile=receipt.get("profile", asked_profile),
         copy=copy.name if copy.exists() else None,
-        warnings=tuple(_outside(receipt.get("metrics") or {})),
+        warnings=(*warnings, *_outside(receipt.get("metrics") or {})),
         error=_error(outcome.error),
+        signal=(outcome.error or {}).get("signal"),
     )
 
 
@@ -160,42 +168,8 @@ def write_json(report):
 
 def write(report):
     """Write all three files of a finished run."""
-    from course_utils.run.page import render
+    from course_utils.run import junit, page
 
     write_json(report)
-    write_atomically(report.folder / "junit.xml", junit(report))
-    write_atomically(report.folder / "report.html", render(report).encode(errors="replace"))
-
-
-def junit(report):
-    """The run in JUnit's XML: a wrong result is a failure, a crash or timeout an error, an unfinished one skipped."""
-    suites = ElementTree.Element("testsuites")
-    suite = ElementTree.SubElement(suites, "testsuite", _totals(report))
-    for row in report.lessons:
-        seconds = f"{row.seconds or 0:.2f}"
-        case = ElementTree.SubElement(suite, "testcase", classname="course", name=clean(row.lesson), time=seconds)
-        _add_result(case, row)
-    ElementTree.indent(suites)
-    return ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True)
-
-
-def _totals(report):
-    statuses = [row.status for row in report.lessons]
-    return {
-        "name": "course",
-        "tests": str(len(statuses)),
-        "failures": str(statuses.count("failed")),
-        "errors": str(statuses.count("timeout") + statuses.count("crashed")),
-        "skipped": str(sum(status in UNFINISHED for status in statuses)),
-        "time": f"{report.seconds:.2f}",
-        "timestamp": report.started,
-    }
-
-
-def _add_result(case, row):
-    if row.status in UNFINISHED:
-        ElementTree.SubElement(case, "skipped", message=row.status)
-    if row.status in FAILURES:
-        kind = "failure" if row.status == "failed" else "error"
-        found = ElementTree.SubElement(case, kind, type=row.error.name, message=row.error.message)
-        found.text = f"cell {row.error.cell}\n{row.error.source or ''}"
+    write_atomically(report.folder / "junit.xml", junit.render(report))
+    write_atomically(report.folder / "report.html", page.render(report).encode(errors="replace"))

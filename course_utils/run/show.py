@@ -1,17 +1,28 @@
 """What a run prints: a line as a notebook starts and ends, four lines for a failure, a table at the end."""
 
+from dataclasses import replace
+
 _LONGEST = 160
-_STYLES = {"passed": "green", "failed": "bold red", "timeout": "bold red", "crashed": "bold red"}
+_STYLES = {
+    "running": "cyan",
+    "not run": "dim",
+    "passed": "green",
+    "failed": "bold red",
+    "timeout": "bold red",
+    "crashed": "bold red",
+}
 
 
-def started(console, lesson, number, total):
+def started(console, lesson, number, total, attempt=1):
     """One line as a notebook starts."""
-    _line(console, f"{lesson}  started ({number} of {total})", "dim")
+    again = f", attempt {attempt}" if attempt > 1 else ""
+    _line(console, f"{lesson}  started ({number} of {total}{again})", "dim")
 
 
 def ended(console, row):
     """One line as a notebook ends."""
-    _line(console, f"{row.lesson}  {row.status} after {seconds_text(row)}", _STYLES.get(row.status, "yellow"))
+    how = "from the cache" if row.from_cache else f"after {seconds_text(row)}"
+    _line(console, f"{row.lesson}  {row.status} {how}", style(row.status))
 
 
 def finished(console, report):
@@ -34,11 +45,24 @@ def failure_lines(row):
     """Lesson, cell number, the cell's first line, the error: exactly four lines."""
     error = row.error
     return (
-        f"{row.lesson} {row.status}",
+        f"{row.lesson} {row.status}" + (f" ({', '.join(facts(row))})" if facts(row) else ""),
         f"cell {error.cell if error.cell is not None else 'n/a'}",
         one_line(error.line or "n/a"),
         one_line(f"{error.name}: {error.message}"),
     )
+
+
+def facts(row):
+    """How a result came about, in words: from the cache, after how many attempts, by which signal."""
+    found = ["from the cache"] if row.from_cache else []
+    found += [f"{row.attempts} attempts"] if row.attempts > 1 else []
+    return found + ([ending_text(row)] if row.signal else [])
+
+
+def ending_text(row):
+    """What ended a kernel, and the memory it held at most."""
+    sender = ", which Linux sends when memory runs out" if row.signal == "SIGKILL" else ""
+    return f"the kernel was ended by {row.signal}{sender}; its peak memory was {peak_text(row)}"
 
 
 def one_line(text):
@@ -56,17 +80,17 @@ def table(report):
     grid.add_column("seconds", justify="right")
     grid.add_column("peak memory", justify="right")
     for row in report.lessons:
-        result = Text(result_text(row), style=_STYLES.get(row.status, "yellow"))
+        result = Text(result_text(row), style=style(row.status))
         grid.add_row(Text(row.lesson), result, checks_text(row), seconds_text(row, unit=""), peak_text(row))
     return grid
 
 
 def result_text(row):
-    """The status, and how many metrics lie outside their bands."""
-    count = len(row.warnings)
-    if not count:
-        return row.status
-    return f"{row.status}, {count} {'metric' if count == 1 else 'metrics'} outside {'its band' if count == 1 else 'their bands'}"
+    """The status, how it came about, and how many warnings there are."""
+    words = [row.status, *facts(replace(row, signal=None))]
+    words += [row.signal] if row.signal else []
+    words += [f"{len(row.warnings)} warning{'s' if len(row.warnings) > 1 else ''}"] if row.warnings else []
+    return ", ".join(words)
 
 
 def checks_text(row):
@@ -77,6 +101,11 @@ def checks_text(row):
         return "no exercises"
     names = (("passed", "passed"), ("not_yet", "not yet"), ("blank", "left blank"))
     return ", ".join(f"{row.checks[key]} {words}" for key, words in names if row.checks[key])
+
+
+def style(status):
+    """The rich style of a status."""
+    return _STYLES.get(status, "yellow")
 
 
 def seconds_text(row, unit=" s"):
