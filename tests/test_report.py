@@ -185,8 +185,8 @@ def test_a_failure_before_the_first_cell_has_no_number(tmp_path):
 
 
 def killed(**changes):
-    error = {**outcome("crashed", "the kernel was killed").error, "signal": "SIGKILL"}
-    return replace(row("week01", Outcome("crashed", 9.0, 3 * 2**30, error, None)), **changes)
+    error = outcome("crashed", "the kernel was killed").error
+    return replace(row("week01", Outcome("crashed", 9.0, 3 * 2**30, error, None, "SIGKILL")), **changes)
 
 
 def test_a_kernel_killed_for_memory_is_told_with_its_signal_and_peak(tmp_path):

@@ -113,7 +113,7 @@ def make_row(notebook, asked_profile, outcome, copy, warnings=()):
         copy=copy.name if copy.exists() else None,
         warnings=(*warnings, *_outside(receipt.get("metrics") or {})),
         error=_error(outcome.error),
-        signal=(outcome.error or {}).get("signal"),
+        signal=outcome.signal,
     )
 
 
