@@ -45,11 +45,34 @@ def test_available_ram_is_no_more_than_the_machine_has_free():
     assert 0 < memory.available_ram_bytes() <= psutil.virtual_memory().total
 
 
-@pytest.mark.parametrize("limit, used, free", [(10, 4, 6), (10, 12, 0), (None, 4, None), (2**60, 0, None)])
+@pytest.mark.parametrize("limit, used, free", [(10, 4, 6), (10, 12, 0), (2**60, 0, None)])
 def test_a_control_groups_limit_lowers_what_is_available(monkeypatch, limit, used, free):
-    monkeypatch.setattr(memory, "_group", {"memory.max": limit, "memory.current": used}.get)
+    monkeypatch.setattr(memory, "_groups", lambda: [(2**61, 0), (limit, used)])
     found = memory.available_ram_bytes()
     assert found == free if free is not None else found == pytest.approx(psutil.virtual_memory().available, rel=0.2)
+
+
+def write_group(folder, limit, used, statistics, names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in zip(names, (limit, used, statistics), strict=True):
+        (folder / name).write_text(f"{content}\n")
+
+
+def test_every_control_group_up_to_the_root_counts_without_pages_that_can_be_dropped(tmp_path):
+    names = ("memory.max", "memory.current", "memory.stat")
+    write_group(tmp_path / "a" / "b", "max", 5, "inactive_file 1", names)
+    write_group(tmp_path / "a", 100, 50, "anon 9\ninactive_file 20", names)
+    write_group(tmp_path, 200, 60, "anon 9", names)
+    (tmp_path / "mine").write_text("1:cpu:/elsewhere\n0::/a/b\n")
+    assert list(memory._groups(tmp_path, tmp_path / "mine")) == [(100, 30), (200, 60)]
+
+
+def test_control_groups_of_version_1_count_too_and_a_path_from_outside_the_container_does_no_harm(tmp_path):
+    names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat")
+    write_group(tmp_path / "memory", 100, 50, "total_inactive_file 10", names)
+    (tmp_path / "mine").write_text("4:memory:/unknown/here\n0::/\n")
+    assert list(memory._groups(tmp_path, tmp_path / "mine")) == [(100, 40)]
+    assert list(memory._groups(tmp_path, tmp_path / "missing")) == []
 
 
 def held(mib):

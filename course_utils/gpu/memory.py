@@ -164,20 +164,42 @@ def process_bytes():
 
 
 def available_ram_bytes():
-    """RAM that programs can still take without swapping, within this process's control group."""
+    """RAM that programs can still take without swapping, within this process's control groups."""
     import psutil
 
     free = psutil.virtual_memory().available
-    limit, used = _group("memory.max"), _group("memory.current")
-    return free if limit is None or used is None else max(0, min(free, limit - used))
+    return max(0, min([free, *(limit - used for limit, used in _groups())]))
 
 
-def _group(name):
-    # A container without its own view of /sys shows the machine's root group, which has no limit file.
+def _groups(root=Path("/sys/fs/cgroup"), mine=Path("/proc/self/cgroup")):
+    """(limit, used) in bytes of this process's memory groups, its own up to the root, where a limit is set.
+
+    Used leaves out pages of files that the kernel can drop.
+    """
     try:
-        return int(Path("/sys/fs/cgroup", name).read_text())
-    except (OSError, ValueError):  # no such file, or the word "max"
-        return None
+        lines = [line.split(":", 2) for line in mine.read_text().splitlines()]
+    except OSError:
+        return
+    for _, controllers, path in lines:
+        if controllers == "":
+            yield from _limits(root, path, ("memory.max", "memory.current", "inactive_file"))
+        elif controllers == "memory":  # version 1
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            yield from _limits(root / "memory", path, names)
+
+
+def _limits(root, path, names):
+    # A container sees its own group as the root, while /proc may still give the path from outside.
+    folder = root / path.strip("/")
+    for group in (folder, *folder.parents):
+        if not group.is_relative_to(root):
+            return
+        try:
+            limit, used = (int((group / name).read_text()) for name in names[:2])
+            statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        except (OSError, ValueError):  # no such file, or the word "max"
+            continue
+        yield limit, used - int(statistics.get(names[2], 0))
 
 
 def return_blocks_at_once():
