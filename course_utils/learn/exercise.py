@@ -76,10 +76,13 @@ class Exercise:
 
     def solution_source(self):
         """The reference as a learner would write it: no decorator, named `my_…`."""
-        source = textwrap.dedent(inspect.getsource(self.reference))
-        name = self.reference.__name__
-        body = source[source.index(f"def {name}(") :]
-        return body.replace(f"def {name}(", f"def my_{name}(", 1).rstrip()
+        return self.typed(self.reference)
+
+    def typed(self, solution):
+        """The source of the reference or of a mistake as a learner would type it over the stub."""
+        source = textwrap.dedent(inspect.getsource(solution))
+        start = f"def {solution.__name__}("
+        return source[source.index(start) :].replace(start, f"def my_{self.reference.__name__}(", 1).rstrip()
 
 
 def exercise(id, *, points, minutes, difficulty, needs, hints, **options):

@@ -78,11 +78,11 @@ def load(path):
 def _cell(number, raw):
     source = notebook_file.source(raw)
     tags = frozenset(notebook_file.tags(raw))
-    tree = _parse(source) if raw["cell_type"] == "code" else None
+    tree = parse(source) if raw["cell_type"] == "code" else None
     return Cell(number, raw["cell_type"], source, tags, tuple(raw.get("outputs", ())), raw.get("execution_count"), tree)
 
 
-def _parse(source):
+def parse(source):
     plain = re.sub(r"^\s*[%!].*$", "pass", source, flags=re.MULTILINE)
     try:
         return ast.parse(plain)

@@ -1,9 +1,7 @@
 """Weeks 02 to 04 in a real browser: a newcomer runs everything, is told each mistake, and is believed when right."""
 
-import inspect
 import os
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -26,12 +24,6 @@ def lessons():
     return [one for one in catalog.lessons() if one.id not in OWN_FILES]
 
 
-def as_typed(exercise, mistake):
-    """A mistake's source as a learner would type it over the stub."""
-    source = textwrap.dedent(inspect.getsource(mistake.solution))
-    return source[source.index("def _(") :].replace("def _(", f"def {stub_of(exercise)}(", 1)
-
-
 def stub_of(exercise):
     return f"my_{exercise.id.partition('.')[2]}"
 
@@ -51,7 +43,7 @@ def test_a_newcomer_runs_the_lesson_and_tries_its_exercises(lesson, tmp_path):
             check = f'course.check("{exercise.id}"'
             stub = f"def {stub_of(exercise)}("
             wrong = exercise.mistakes[0]
-            verdict = jupyterlab.write_and_check(tab, stub, as_typed(exercise, wrong), check)
+            verdict = jupyterlab.write_and_check(tab, stub, exercise.typed(wrong.solution), check)
             assert verdict.get_attribute("data-status") == "not yet"
             assert wrong.message.replace("`", "")[:60] in " ".join(verdict.inner_text().split())
             verdict = jupyterlab.write_and_check(tab, stub, exercise.solution_source(), check)
