@@ -11,6 +11,7 @@ from course_utils.gpu.device import installed_version
 from course_utils.learn.bands import Band
 from course_utils.learn.paths import write_atomically
 
+SCHEMA = 1
 FAILURES = ("failed", "timeout", "crashed")
 UNFINISHED = ("stopped", "not run", "running")
 _PACKAGES = ("course-utils", "torch", "numpy", "pandas", "scikit-learn", "matplotlib", "papermill", "ipykernel")
@@ -89,7 +90,7 @@ class Report:
 
     def as_dict(self):
         """The content of `report.json`; `schema` changes when the meaning of a field does."""
-        return {"schema": 1, **{name: value for name, value in asdict(self).items() if name != "folder"}}
+        return {"schema": SCHEMA, **{name: value for name, value in asdict(self).items() if name != "folder"}}
 
 
 def clean(text):

@@ -41,6 +41,14 @@ def finished(console, report):
     _line(console, f"Report: {report.folder / 'report.html'}")
 
 
+def compared(console, path, sentences, rule):
+    """How a run differs from the one in the report at `path`, and the rule by which it was judged."""
+    _line(console, f"Compared with {path}: {'no difference' if not sentences else ''}".rstrip())
+    for sentence in sentences:
+        _line(console, f"  {sentence}", "yellow")
+    _line(console, rule, "dim")
+
+
 def failure_lines(row):
     """Lesson, cell number, the cell's first line, the error: exactly four lines."""
     error = row.error
