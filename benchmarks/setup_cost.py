@@ -7,6 +7,7 @@ with the bytes, the seconds, and what they come to on a line of 50 Mbit/s.
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -60,6 +61,8 @@ def install(wheels, python):
     pip = [python, "-m", "pip", "install", "-q", "--no-compile"]
     run([*pip, "--no-index", *wheels.glob("*.whl"), *wheels.glob("*.tar.gz")])
     run([*pip, "--no-deps", "--editable", "."])
+    make_venv = runpy.run_path(str(project_dir() / "tools" / "make_venv.py"))
+    make_venv["compile_all"](python)
 
 
 def start_lab(python):
