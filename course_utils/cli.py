@@ -5,11 +5,12 @@ Exit status: 0 done, 1 something failed (a lesson, a lint rule, a corrupted asse
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from course_utils import cli_run
+from course_utils.cli_run import Lessons, chosen, table
 from course_utils.errors import CourseError
 
 app = typer.Typer(
@@ -21,10 +22,11 @@ app = typer.Typer(
 )
 assets_app = typer.Typer(help="The data sets and models of the course.", no_args_is_help=True)
 app.add_typer(assets_app, name="assets")
+app.add_typer(cli_run.cache_app, name="cache")
+app.command(epilog="Example: course run week01 --profile smoke -p SEED=3")(cli_run.run)
 
 OWN_PROCESS = "own process"  # what typer's context holds when `main` runs the command, not a test
 
-Lessons = Annotated[list[str] | None, typer.Argument(help="week01, 01 or a notebook's file.", show_default=False)]
 Names = Annotated[
     list[str] | None, typer.Argument(help="Names of assets; all of them if left out.", show_default=False)
 ]
@@ -61,34 +63,7 @@ def list_lessons():
     for lesson in catalog.lessons():
         papers = passport.read(lesson.path)
         rows.append((lesson.id, papers.title, f"{papers.minutes}", "GPU or CPU" if papers.gpu else "CPU"))
-    _table(("lesson", "title", "minutes", "runs on"), rows)
-
-
-@app.command(epilog="Example: course run week01 --profile smoke -p SEED=3")
-def run(
-    lessons: Lessons = None,
-    all: Annotated[bool, typer.Option("--all", help="Every lesson of the course.")] = False,
-    profile: Annotated[str | None, typer.Option(help="smoke, cpu, gpu12, gpu16, gpu24; auto by default.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Notebooks at a time; one per core by default.")] = None,
-    parameter: Annotated[
-        list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="Set a name of the parameters cell.")
-    ] = None,
-    timeout: Annotated[float, typer.Option(help="Deadline for each whole notebook, in seconds.")] = 900,
-    report: Annotated[Path | None, typer.Option(help="Folder of the report; runs/<time> by default.")] = None,
-):
-    """Run lessons headless and write executed copies, report.html, junit.xml and report.json."""
-    from course_utils.run.course import run_course
-    from course_utils.run.notebook import parse_parameters
-
-    done = run_course(
-        _chosen(lessons, all),
-        profile=profile,
-        parameters=parse_parameters(parameter or []),
-        jobs=jobs,
-        timeout_seconds=timeout,
-        report_dir=report,
-    )
-    raise typer.Exit(done.exit_status)
+    table(("lesson", "title", "minutes", "runs on"), rows)
 
 
 @app.command(epilog="Example: course lint week01")
@@ -97,7 +72,7 @@ def lint(lessons: Lessons = None):
     from course_utils.run.validate import lint as lint_notebook
 
     broken = 0
-    for lesson in _chosen(lessons, not lessons):
+    for lesson in chosen(lessons, not lessons):
         for problem in lint_notebook(lesson.path):
             broken += 1
             where = f"cell {problem.cell}" if problem.cell else "notebook"
@@ -109,14 +84,14 @@ def lint(lessons: Lessons = None):
 @app.command(epilog="Example: course progress")
 def progress():
     """Show how far you are: every exercise you have tried."""
-    from course_utils.learn.progress import table
+    from course_utils.learn import progress as records
 
-    rows = table()
+    rows = records.table()
     if not rows:
         print("Nothing yet. Open a lesson with `course lab` and run a check cell.")
         return
     columns = ("lesson", "exercise", "latest", "best", "points", "attempts", "when")
-    _table(columns, [[str(getattr(row, column)) for column in columns] for row in rows])
+    table(columns, [[str(getattr(row, column)) for column in columns] for row in rows])
 
 
 @app.command(epilog="Example: course doctor --json")
@@ -197,7 +172,7 @@ def assets_list():
     from course_utils.learn import assets
 
     rows = [(one.name, one.title, show_bytes(one.size_bytes), one.state, one.licence) for one in assets.listing()]
-    _table(("asset", "title", "size", "state", "licence"), rows)
+    table(("asset", "title", "size", "state", "licence"), rows)
 
 
 @assets_app.command("fetch", epilog="Example: course assets fetch ames")
@@ -225,21 +200,3 @@ def assets_verify(names: Names = None):
     for asset, state in states:
         print(f"{asset.name}: {state}")
     raise typer.Exit(1 if any(state in ("corrupted", "missing") for _, state in states) else 0)
-
-
-def _chosen(names, everything):
-    from course_utils.learn import catalog
-
-    if bool(names) == bool(everything):
-        raise CourseError("Name the lessons, for example `course run week01`, or give --all, but not both.")
-    return catalog.lessons() if everything else [catalog.resolve(name) for name in names]
-
-
-def _table(columns, rows):
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)

@@ -16,6 +16,7 @@ def own_folders(tmp_path_factory, monkeypatch):
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("COURSE_DATA_DIR", str(home / "data"))
     monkeypatch.setenv("COURSE_CACHE_DIR", str(home / "cache"))
+    monkeypatch.setenv("COURSE_RUNS_DIR", str(home / "runs"))
     monkeypatch.delenv("COURSE_PROFILE", raising=False)
     monkeypatch.delenv("COURSE_OFFLINE", raising=False)
 

@@ -2,17 +2,13 @@ import json
 import re
 import socket
 import sys
-import threading
 
 import psutil
 import pytest
 from notebook_maker import make
 
-from course_utils.run import course, execute, task
-from course_utils.run.course import Run, run_course
-from course_utils.run.notebook import Notebook
-from course_utils.run.plan import Plan
-from course_utils.run.report import Row
+from course_utils.run import execute, task
+from course_utils.run.course import run_course
 
 GOOD = """
 import ipykernel, json, os, sys
@@ -141,7 +137,13 @@ def test_a_notebook_that_shoots_at_its_worker_is_no_worse_than_failed(ran):
 def test_a_run_writes_its_files_and_leaves_no_other(ran):
     folder = ran[1].folder
     copies = {f"{lesson}.ipynb" for lesson in ("good", "wrong", "dead", "leaves", "stops", "killer")}
-    assert {path.name for path in folder.iterdir()} == copies | {"report.json", "report.html", "junit.xml", "receipts"}
+    assert {path.name for path in folder.iterdir()} == copies | {
+        "report.json",
+        "report.html",
+        "junit.xml",
+        "run.json",
+        "receipts",
+    }
     assert [path.name for path in (folder / "receipts").iterdir()] == ["good.json"]
     assert json.loads((folder / "report.json").read_text())["status"] == "failed"
     assert ran[1].exit_status == 1
@@ -167,43 +169,3 @@ def test_a_socket_fits_even_where_temporary_folders_are_deep(tmp_path, monkeypat
         (folder / "k-ipc-5").unlink(missing_ok=True)
         folder.rmdir()
     assert not list(deep.iterdir())
-
-
-def plan_of(profile, *notebooks):
-    return Plan(notebooks, profile, {}, jobs=2, threads=1, timeout_seconds=9, folder=None, containment=None)
-
-
-def granted(run, notebook, seconds=5):
-    """Whether a notebook gets its turn within this time, from another thread; and the thread that waits on."""
-    got = threading.Event()
-
-    def ask():
-        with course._turn(run, notebook) as turn:
-            if turn:
-                got.set()
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    return got.wait(seconds), thread
-
-
-def test_one_notebook_at_a_time_has_the_card(tmp_path):
-    gpu, cpu = (Notebook(name, tmp_path, name, name == "gpu", ()) for name in ("gpu", "cpu"))
-    plan = plan_of("gpu12", gpu, cpu)
-    run = Run(plan, None, {"gpu": Row("gpu", "gpu", "gpu")})
-    with course._turn(run, gpu):
-        assert granted(run, cpu)[0]
-        waits, thread = granted(run, gpu, seconds=0.3)
-        assert not waits
-    thread.join(5)
-    assert granted(run, gpu)[0]
-
-
-def test_a_stop_reaches_a_notebook_that_waits_for_the_card(tmp_path):
-    gpu = Notebook("gpu", tmp_path, "gpu", True, ())
-    run = Run(plan_of("auto", gpu), None, {})
-    with course._turn(run, gpu):
-        _, thread = granted(run, gpu, seconds=0.1)
-        run.stop.set()
-        thread.join(5)
-        assert not thread.is_alive()

@@ -8,7 +8,7 @@ import pytest
 from notebook_maker import make
 
 from course_utils.errors import CourseError
-from course_utils.run import course, plan, task
+from course_utils.run import course, machine, plan, pool, task
 from course_utils.run.containment import watchdog
 
 HELD = watchdog("a test says so")
@@ -42,7 +42,7 @@ def test_a_folder_s_name_that_is_too_long_is_refused(tmp_path):
 
 def test_runs_of_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
     moment = datetime(2026, 1, 2, 3, 4, 5)
-    monkeypatch.setattr(plan, "project_dir", lambda: tmp_path)
+    monkeypatch.setenv("COURSE_RUNS_DIR", str(tmp_path / "runs"))
     monkeypatch.setattr(plan, "datetime", SimpleNamespace(now=lambda: moment))
     lesson, names = make(tmp_path, "made_up"), []
     for _ in range(3):
@@ -54,16 +54,16 @@ def test_runs_of_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
 def test_a_second_run_into_the_same_folder_shows_nothing_of_the_first(tmp_path, monkeypatch):
     lesson, folder, seen = make(tmp_path, "made_up"), tmp_path / "report", []
 
-    def look(one, stop):
+    def look(one, stop, on_cell):
         status = json.loads((folder / "report.json").read_text())["status"]
         seen.append((sorted(path.name for path in folder.iterdir()), status))
         return task.Result(task.Outcome("passed", 0.1, None, None, None))
 
-    monkeypatch.setattr(course, "perform", look)
+    monkeypatch.setattr(pool, "perform", look)
     for _ in range(2):
         course.run_course([lesson], report_dir=folder, containment=HELD)
         assert {"report.html", "junit.xml"} <= {path.name for path in folder.iterdir()}
-    assert seen == [(["receipts", "report.json"], "running")] * 2
+    assert seen == [(["receipts", "report.json", "run.json"], "running")] * 2
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,10 @@ def test_a_second_run_into_the_same_folder_shows_nothing_of_the_first(tmp_path, 
     [("580.1", None, True), ("580.1", "gpu12", True), ("580.1", "cpu", False), (None, None, False)],
 )
 def test_lessons_queue_for_the_card_only_where_there_is_one_to_use(tmp_path, monkeypatch, driver, profile, waits):
-    monkeypatch.setattr(plan, "driver_version", lambda: driver)
+    monkeypatch.setattr(machine, "gpus", lambda: ("0",) if driver else ())
     lesson = make(tmp_path, "made_up", course={"gpu": True})
-    assert plan.make([lesson], profile, {}, None, 9, tmp_path / "report", HELD).may_use_gpu is waits
+    made = plan.make([lesson], profile, {}, None, 9, tmp_path / "report", HELD)
+    assert (made.needs["made_up"].uses_gpu and made.capacity.gpus == ("0",)) is waits
 
 
 @pytest.mark.slow

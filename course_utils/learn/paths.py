@@ -24,6 +24,11 @@ def project_dir():
     return Path(__file__).resolve().parents[2]
 
 
+def runs_dir():
+    """Folder of reports, of the runner's cache and of what lessons took; `COURSE_RUNS_DIR` overrides it."""
+    return Path(os.environ.get("COURSE_RUNS_DIR") or project_dir() / "runs")
+
+
 def write_atomically(path, content):
     """Write text or bytes so that a reader sees the old file or the new one, never a part of either.
 

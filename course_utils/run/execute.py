@@ -74,6 +74,7 @@ def lay_out(task, folder):
         one.mkdir()
     work.notebook.write_text(task.source, encoding="utf-8")
     for lesson, files in task.builds_on.items():
+        (work.builds_on / lesson).mkdir()
         write_below(work.builds_on / lesson, files)
     job = {"notebook": str(work.notebook), "home": str(work.home), "parameters": task.parameters}
     (folder / "job.json").write_text(json.dumps(job))
@@ -100,6 +101,11 @@ def files_below(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
+def thread_variables(threads):
+    """The variables that hold libraries to this many threads, but for those that the user has set."""
+    return {name: os.environ.get(name) or str(threads) for name in _THREADS}
+
+
 def run_worker(work, held, task, stop, on_cell):
     """Start the worker in its `Containment`, wait for its end or bring it about; the `Ended`."""
     with open(work.log, "wb") as log:
@@ -121,7 +127,7 @@ def run_worker(work, held, task, stop, on_cell):
 def _environment(task, work):
     # PASSIVE: OpenMP threads that spin at a barrier starve one another on a busy machine. With both
     # cores taken, one boosting fit took 3 to 17 s with spinning and 0.9 s without.
-    threads = dict.fromkeys(_THREADS, str(task.threads)) | {"OMP_WAIT_POLICY": "PASSIVE"}
+    quiet = {"OMP_WAIT_POLICY": "PASSIVE"}
     own = {
         "COURSE_RECEIPT": str(work.receipt),
         "COURSE_DATA_DIR": str(work.folder / "data"),
@@ -129,7 +135,7 @@ def _environment(task, work):
         "COURSE_BUILDS_ON": str(work.builds_on),
         "JUPYTER_PREFER_ENV_PATH": "1",
     }
-    return threads | os.environ | task.environment | own
+    return quiet | os.environ | thread_variables(task.threads) | task.environment | own
 
 
 def _watch(worker, deadline, stop, follow):
@@ -153,7 +159,7 @@ def _follow(path, on_cell):
             found = json.loads(path.read_text())
             if found["cell"] != last:
                 last = found["cell"]
-                on_cell(last, found["total"], round(time.monotonic() - started, 2))
+                on_cell(last, found["total"], round(time.monotonic() - started, 2), found["peak_bytes"])
 
     return look
 

@@ -14,13 +14,25 @@ _PLAIN = (str, int, float, bool, type(None))
 
 @dataclass(frozen=True)
 class Notebook:
-    """What the runner must know of a notebook; `parameters` are the names assigned in its `parameters` cell."""
+    """What the runner must know of a notebook; `parameters` are the names assigned in its `parameters` cell.
+
+    `lesson` names its row in a report. `label` says how its exercises are filled in, see `modes`; `origin` is the
+    lesson's own id where a mode makes several runs of one lesson.
+    """
 
     lesson: str
     path: Path
     title: str
     uses_gpu: bool
     parameters: tuple[str, ...]
+    builds_on: tuple[str, ...] = ()
+    label: str = "blank"
+    origin: str | None = None
+
+    @property
+    def copy_name(self):
+        """File name of the executed copy."""
+        return self.path.name if self.origin in (None, self.lesson) else f"{self.lesson}.ipynb"
 
 
 def read(lesson):
@@ -36,6 +48,15 @@ def read(lesson):
         title=str(course.get("title") or lesson.id),
         uses_gpu=bool(course.get("gpu")),
         parameters=_parameters(lesson.path.name, content["cells"]),
+        builds_on=_names(lesson.path.name, course.get("builds_on") or []),
+    )
+
+
+def _names(name, value):
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return tuple(dict.fromkeys(value))
+    raise CourseError(
+        f'`course.builds_on` in the metadata of {name} is {value!r}. Write a list of lessons, such as ["week03"].'
     )
 
 

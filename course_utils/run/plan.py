@@ -3,16 +3,17 @@
 import math
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from course_utils.errors import CourseError
 from course_utils.gpu.device import driver_version
-from course_utils.learn.paths import project_dir
+from course_utils.learn.paths import runs_dir
 from course_utils.learn.profiles import require
-from course_utils.run import notebook
+from course_utils.run import graph, history, machine, modes, notebook, schedule
 from course_utils.run.containment import Containment, best
+from course_utils.run.machine import usable_cores
 
 _WITHOUT_GPU = ("smoke", "cpu")
 _MIB = 1024**2
@@ -24,7 +25,7 @@ _LESSON_BYTES = 8 * _MIB  # generous for an executed copy with its figures
 class Plan:
     """A checked run; `parameters` are what every notebook gets, `threads` is each worker's share of the cores.
 
-    `may_use_gpu` is False where the profile or the machine rules out a card.
+    `graph` has for each lesson those of this run that it waits for, `needs` what it took before.
     """
 
     notebooks: tuple[notebook.Notebook, ...]
@@ -35,38 +36,79 @@ class Plan:
     timeout_seconds: float
     folder: Path
     containment: Containment
-    may_use_gpu: bool = True
+    mode: str = "blank"
+    retries: int = 0
+    graph: dict = field(default_factory=dict)
+    needs: dict = field(default_factory=dict)
+    capacity: schedule.Capacity = schedule.Capacity(1)
+
+    @property
+    def profile_here(self):
+        """The profile as far as it can be known without torch: "auto" is "cpu" where no driver answers."""
+        return "cpu" if self.profile == "auto" and driver_version() is None else self.profile
 
 
-def make(lessons, profile, parameters, jobs, timeout_seconds, report_dir, containment):
-    """The `Plan` of a run; `lessons` are `LessonFile`s.
+def make(
+    lessons, profile, parameters, jobs, timeout_seconds, report_dir, containment, *, mode="blank", retries=0, pool=None
+):
+    """The `Plan` of a run; `lessons` are `LessonFile`s, `pool` is None for this machine.
 
     Raises CourseError for the first thing that is wrong.
     """
     lessons = _distinct(lessons)
     parameters = _with_profile(profile, dict(parameters or {}))
-    _require_numbers(jobs, timeout_seconds)
-    notebooks = tuple(map(notebook.read, lessons))
+    _require_numbers(jobs, timeout_seconds, retries)
+    notebooks = _in_mode(tuple(map(notebook.read, lessons)), mode)
     for one in notebooks:
         notebook.check_parameters(one, parameters)
-    jobs = min(jobs or usable_cores(), len(notebooks))
-    profile = parameters.get("PROFILE") or os.environ.get("COURSE_PROFILE") or "auto"
-    return Plan(
+    order = graph.waits_for(notebooks)
+    jobs = pool.capacity.jobs if pool else min(jobs or usable_cores(), len(notebooks))
+    plan = Plan(
         notebooks=notebooks,
-        profile=profile,
+        profile=parameters.get("PROFILE") or os.environ.get("COURSE_PROFILE") or "auto",
         parameters=parameters,
         jobs=jobs,
-        threads=max(1, usable_cores() // jobs),
-        may_use_gpu=profile not in _WITHOUT_GPU and driver_version() is not None,
+        threads=pool.threads if pool else max(1, usable_cores() // jobs),
         timeout_seconds=timeout_seconds,
         folder=_usable_folder(report_dir, notebooks),
         containment=containment or best(),
+        mode=mode,
+        retries=retries,
+        graph=order,
     )
+    return replace(plan, needs=_needs(plan), capacity=pool.capacity if pool else _capacity(plan))
 
 
-def usable_cores():
-    """Cores that this process may use, which in a container can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0))
+def _in_mode(notebooks, mode):
+    """A notebook for each run that this mode makes of each; what is built on in "mistakes" is what ships."""
+    if mode == "blank":
+        return notebooks
+    found = []
+    for one in notebooks:
+        for label, _ in modes.runs_of(notebook.load(one.path), one.lesson, mode):
+            several = label != mode
+            name = f"{one.lesson}-{label}" if several else one.lesson
+            builds_on = () if several else one.builds_on
+            title = f"{one.title} ({label})"
+            found.append(replace(one, lesson=name, title=title, builds_on=builds_on, label=label, origin=one.lesson))
+    if not found:
+        raise CourseError(f"The mode {mode!r} makes no run of these lessons: they have no exercises.")
+    return tuple(found)
+
+
+def _needs(plan):
+    known = history.read(runs_dir())
+    may_use_gpu = plan.profile not in _WITHOUT_GPU
+    needs = {}
+    for one in plan.notebooks:
+        cost = known.get((one.origin or one.lesson, plan.profile_here), history.Cost(None, None))
+        needs[one.lesson] = schedule.Need(cost.seconds, cost.peak_bytes, one.uses_gpu and may_use_gpu)
+    return needs
+
+
+def _capacity(plan):
+    # Without a card nothing queues for one.
+    return schedule.Capacity(plan.jobs, machine.usable_memory_bytes(), machine.gpus() or None)
 
 
 def _distinct(lessons):
@@ -93,7 +135,9 @@ def _with_profile(profile, parameters):
     return parameters
 
 
-def _require_numbers(jobs, timeout_seconds):
+def _require_numbers(jobs, timeout_seconds, retries):
+    if retries < 0:
+        raise CourseError(f"--retries must be 0 or more, not {retries}.")
     if jobs is not None and jobs < 1:
         raise CourseError(f"--jobs must be 1 or more, not {jobs}. Leave it out to use every core.")
     if not (timeout_seconds > 0 and math.isfinite(timeout_seconds)):
@@ -134,6 +178,6 @@ def _require_room(folder, needed):
 
 
 def _new_name():
-    stem = project_dir() / "runs" / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    stem = runs_dir() / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     names = (stem, *(stem.with_name(f"{stem.name}_{number}") for number in range(2, 1000)))
     return next(path for path in names if not path.exists())

@@ -63,7 +63,8 @@ class Result:
 def perform(task, stop=None, on_cell=None):
     """Run a task to its end, its deadline, or until the `threading.Event` `stop` is set; the `Result`.
 
-    `on_cell` is called with a cell's number, the number of code cells, and the seconds since the start.
+    `on_cell` is called with a cell's number, the number of code cells, the seconds since the start, and the
+    kernel's peak memory in bytes so far (None where it cannot be read).
     """
     started = time.monotonic()
     held = task.containment or best()

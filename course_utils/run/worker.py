@@ -30,6 +30,7 @@ class Progress:
     manager: object = None
     notebook: object = None
     index: int | None = None
+    peak_bytes: int | None = None
     where: dict = field(default_factory=lambda: {"cell": None, "prompt": None, "source": None})
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -42,7 +43,8 @@ class Progress:
         """Note, before a code cell runs, which it is."""
         with self.lock:
             self.index, self.where = cell_index, place(self.notebook.cells, cell_index)
-            _replace(self.folder / "cell.json", json.dumps(self.where))
+            self.peak_bytes = max(filter(None, (self.peak_bytes, _peak_of(self.manager))), default=None)
+            _replace(self.folder / "cell.json", json.dumps({**self.where, "peak_bytes": self.peak_bytes}))
 
     def save(self, **_):
         """Write the copy whole: a kill leaves the version before."""
@@ -108,6 +110,16 @@ def _note_peak(folder):
     The runner cannot ask Linux for this: there a child's figure includes what the runner itself holds.
     """
     _replace(folder / "peak.json", str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024))
+
+
+def _peak_of(manager):
+    """Bytes of RAM that the kernel held at most so far, or None."""
+    process = getattr(manager.provisioner, "process", None)
+    try:
+        text = Path(f"/proc/{process.pid}/status").read_text() if process else ""
+        return int(text.partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, IndexError):
+        return None
 
 
 def _save_if_possible(progress):
