@@ -55,7 +55,7 @@ def test_json_is_one_object_a_line_of_a_stable_schema_and_nothing_else(tmp_path)
     follow(events.listener(console, "json"), tmp_path)
     begin, started, cell, failed, cached, end = map(json.loads, console.file.getvalue().splitlines())
     row_fields = {"lesson", "title", "notebook", "status", "checks", "metrics", "seconds", "peak_bytes", "profile"}
-    row_fields |= {"copy", "warnings", "error", "from_cache", "attempts", "key", "signal"}
+    row_fields |= {"copy", "warnings", "error", "from_cache", "attempts", "key", "signal", "file"}
     assert set(begin) == {"event", "time", "schema", "profile", "jobs", "folder", "lessons"}
     assert set(started) == set(failed) == set(cached) == {"event", "time"} | row_fields
     assert (begin["schema"], begin["lessons"]) == (1, ["week01", "week02"])

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,9 +9,10 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
+from course_utils.learn.paths import project_dir
 from course_utils.run import show
 from course_utils.run.notebook import Notebook
-from course_utils.run.report import Report, Row, make_row, write
+from course_utils.run.report import Report, Row, make_row, write, write_json
 from course_utils.run.task import Outcome
 
 PICTURE = "data:image/png;base64,iVBORw0KGgo="
@@ -82,6 +84,18 @@ def test_the_page_escapes_whatever_a_notebook_says(tmp_path):
     assert page.count("&lt;script&gt;") >= 5
 
 
+def test_the_page_escapes_what_a_copy_and_the_last_run_say(tmp_path):
+    attack = "</pre><script>alert(1)</script>"
+    (tmp_path / "now").mkdir()
+    made = failed_copy(tmp_path / "now", printed_output(attack), trace(attack))
+    (tmp_path / "before").mkdir()
+    old = report(tmp_path / "before", Row(f"{attack}1", "t", "n"), replace(made, status="passed", profile=attack))
+    write_json(replace(old, started=f"2025-01-01{attack}"))
+    write(report(tmp_path / "now", made, replace(made, status="passed", lesson=f"{attack}1", profile=attack)))
+    tags = Tags((tmp_path / "now" / "report.html").read_text())
+    assert tags.open == [] and "script" not in {tag for tag, _ in tags.seen}
+
+
 def test_the_page_shows_failures_first_and_needs_no_other_file(tmp_path):
     write(report(tmp_path, row("week01", outcome()), row("week02", outcome("failed", "division by zero"))))
     page = (tmp_path / "report.html").read_text()
@@ -103,6 +117,105 @@ def test_the_page_shows_figures_with_their_alt_text_and_nothing_foreign(tmp_path
     write(report(tmp_path, row("week01", outcome(), tmp_path), status="passed"))
     images = [attrs for tag, attrs in Tags((tmp_path / "report.html").read_text()).seen if tag == "img"]
     assert images == [{"src": PICTURE, "alt": 'a "line"'}, {"src": PICTURE, "alt": ""}]
+
+
+# What junit-10.xsd of Jenkins' xUnit plugin allows, by element: attributes (* needed) and children; `file` of a case is GitLab's.
+JUNIT = {
+    "testsuites": ("name time tests failures errors", "testsuite"),
+    "testsuite": ("*name *tests *failures *errors time skipped timestamp hostname id package file", "testcase"),
+    "testcase": ("*name *time *classname *file", "skipped error failure system-out system-err"),
+    "failure": ("*type *message", ""),
+    "error": ("*type *message", ""),
+    "skipped": ("type message", ""),
+    "system-out": ("", ""),
+}
+
+
+def test_junit_keeps_to_the_schema_that_github_and_gitlab_read(tmp_path):
+    rows = [row(f"week{i}", outcome(status)) for i, status in enumerate(("passed", "failed", "timeout", "stopped"))]
+    write(report(tmp_path, *rows, Row("week9", "Never begun", "week9.ipynb")))
+    root = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert root.tag == "testsuites"
+    for element in root.iter():
+        attributes, children = JUNIT[element.tag]
+        needed = {name[1:] for name in attributes.split() if name.startswith("*")}
+        assert needed <= set(element.attrib) <= set(attributes.replace("*", "").split())
+        assert {child.tag for child in element} <= set(children.split())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", root[0].get("timestamp"))
+    cases = root.findall(".//testcase")
+    assert len({(case.get("classname"), case.get("name")) for case in cases}) == 5
+    assert all("peak memory: " in case.find("system-out").text for case in cases)
+
+
+def test_junit_names_the_notebook_s_file_in_the_clone(tmp_path):
+    path = project_dir() / "notebooks" / "week01_regression.ipynb"
+    notebook = Notebook("week01", path, "Title", False, ())
+    made = make_row(notebook, "auto", outcome(), Path("/nowhere"))
+    write(report(tmp_path, made, row("week02", outcome())))
+    cases = ElementTree.parse(tmp_path / "junit.xml").getroot().findall(".//testcase")
+    assert [case.get("file") for case in cases] == ["notebooks/week01_regression.ipynb", "week02.ipynb"]
+
+
+def failed_copy(folder, *outputs):
+    """The row of a lesson whose second cell failed, and its executed copy, with parameters, in the folder."""
+    codes = ["x = 1", "PROFILE = 'smoke'", "y = 2", "# divide\nx / 0"]
+    cells = [{"cell_type": "code", "source": code, "outputs": []} for code in codes]
+    cells[2]["source"] = ["\n"]  # an empty cell has no In [n]
+    cells[3]["outputs"] = list(outputs)
+    cells.append({"cell_type": "code", "source": "never", "outputs": [printed_output("NEVER")]})
+    (folder / "week01.ipynb").write_text(json.dumps({"cells": cells}))
+    return row("week01", outcome("failed", "division by zero"), folder)
+
+
+def printed_output(*lines):
+    return {"output_type": "stream", "name": "stdout", "text": list(lines)}
+
+
+def trace(*lines):
+    return {"output_type": "error", "ename": "E", "evalue": "e", "traceback": list(lines)}
+
+
+def test_the_page_shows_what_the_failing_cell_printed_and_its_traceback_without_colours(tmp_path):
+    lines = [f"line {number}\n" for number in range(50)]
+    made = failed_copy(tmp_path, printed_output(*lines), trace("\x1b[31mTraceback\x1b[0m", "  <frame>"))
+    write(report(tmp_path, made))
+    page, junit = (tmp_path / "report.html").read_text(), (tmp_path / "junit.xml").read_text()
+    assert "Traceback\n  &lt;frame&gt;" in page and "Traceback\n  &lt;frame&gt;" in junit
+    assert "… 30 lines before\nline 30\n" in page and "line 49" in page
+    assert "NEVER" not in page and "\x1b" not in page
+
+
+def test_a_copy_that_cannot_be_read_leaves_a_page_without_its_output(tmp_path):
+    made = failed_copy(tmp_path)
+    (tmp_path / "week01.ipynb").write_text("{")
+    write(report(tmp_path, made))
+    assert "division by zero" in (tmp_path / "report.html").read_text()
+    assert "What it printed" not in (tmp_path / "report.html").read_text()
+
+
+def bars(page):
+    return re.findall(r'<span style="width: ([\d.]+)%"></span>(?:<i style="left: ([\d.]+)%"></i>)?', page)
+
+
+def test_bars_are_shares_of_the_largest_reading_and_mark_the_last_run(tmp_path):
+    slow, quick = (Row(name, name, name, "passed", seconds=s, profile="smoke") for name, s in (("a", 20.0), ("b", 5.0)))
+    before = replace(report(tmp_path / "before", replace(slow, seconds=10.0)), started="2025-01-01T00:00:00+00:00")
+    for name in ("before", "now"):
+        (tmp_path / name).mkdir()
+    write_json(before)
+    write(report(tmp_path / "now", slow, quick, Row("c", "c", "c")))
+    page = (tmp_path / "now" / "report.html").read_text()
+    assert bars(page) == [("100.0", "50.0"), ("25.0", "")]
+    assert "before 10.0 s" in page
+    assert "a is slower: 20.0 s, before 10.0 s (2.00 times)." in page
+    assert "New in this run: b, c." in page
+    assert "The last run started 2025-01-01 00:00:00 UTC." in page
+
+
+def test_the_first_run_has_nothing_to_be_set_against(tmp_path):
+    (tmp_path / "now").mkdir()
+    write(report(tmp_path / "now", row("week01", outcome())))
+    assert "the last run" not in (tmp_path / "now" / "report.html").read_text().lower()
 
 
 def test_junit_is_valid_xml_whatever_the_message_holds(tmp_path):
@@ -155,6 +268,7 @@ def test_report_json_holds_every_field_of_its_schema(tmp_path):
             "attempts": 1,
             "key": None,
             "signal": None,
+            "file": None,
             "error": {
                 "cell": 2,
                 "prompt": 3,

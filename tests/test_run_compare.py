@@ -45,14 +45,14 @@ def test_a_time_from_the_cache_is_not_compared(new, old):
 
 
 def test_a_changed_status_is_told_and_then_nothing_more():
-    bad = replace(FAST, status="timeout", seconds=900.0, peak_bytes=9 * GIB)
+    bad = replace(FAST, status="timeout", seconds=900.0, peak_bytes=9 * GIB, profile="auto")
     assert differences([bad], [FAST]) == ("week01 ran into its deadline; before, it passed.",)
     assert differences([FAST], [bad]) == ("week01 passed; before, it ran into its deadline.",)
 
 
 def test_another_profile_is_not_compared():
     found = differences([replace(FAST, seconds=99.0, profile="cpu")], [FAST])
-    assert found == ("week01 ran in profile cpu, before in smoke: not compared further.",)
+    assert found == ("week01 ran in profile cpu, before in smoke: not compared.",)
 
 
 def test_new_and_gone_lessons_are_told():
@@ -90,7 +90,7 @@ def test_what_is_no_report_is_refused_in_a_sentence(tmp_path, content, complaint
 
 def test_a_report_of_the_version_before_can_be_compared(tmp_path):
     old = report("/nowhere", FAST).as_dict()
-    added = ("from_cache", "attempts", "key", "signal")
+    added = ("from_cache", "attempts", "key", "signal", "file")
     old["lessons"] = [{name: value for name, value in one.items() if name not in added} for one in old["lessons"]]
     (tmp_path / "old.json").write_text(json.dumps(old | {"folder": None}, default=str))
     assert compare.differences(report("/nowhere", FAST), compare.load(tmp_path / "old.json")) == ()

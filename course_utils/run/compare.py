@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 
 from course_utils.errors import CourseError
-from course_utils.gpu.device import show_bytes
+from course_utils.run import show
 from course_utils.run.report import SCHEMA
 
 SLOWER = 1.5
@@ -83,11 +83,12 @@ def _changes(row, old):
     lesson = row["lesson"]
     if row["status"] != old["status"]:
         yield f"{lesson} {_ended(row)}; before, it {_ended(old)}."
+    if not row["status"] == old["status"] == "passed":
+        return
     if row["profile"] != old.get("profile"):
-        yield f"{lesson} ran in profile {row['profile']}, before in {old.get('profile')}: not compared further."
-    elif row["status"] == old["status"] == "passed":
-        yield from _slower(row, old)
-        yield from _hungrier(row, old)
+        yield f"{lesson} ran in profile {row['profile']}, before in {old.get('profile')}: not compared."
+    else:
+        yield from (*_slower(row, old), *_hungrier(row, old))
 
 
 def _ended(row):
@@ -113,5 +114,5 @@ def _hungrier(row, old):
         return
     factor = row["peak_bytes"] / old["peak_bytes"]
     if factor > HUNGRIER:
-        now, then = show_bytes(row["peak_bytes"]), show_bytes(old["peak_bytes"])
+        now, then = show.bytes_text(row["peak_bytes"]), show.bytes_text(old["peak_bytes"])
         yield f"{row['lesson']} takes more memory: {now}, before {then} (+{100 * (factor - 1):.0f} %)."

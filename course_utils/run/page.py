@@ -1,66 +1,92 @@
 """`report.html`: one file that needs nothing else, failures first."""
 
-import json
-import re
-from html.parser import HTMLParser
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
-from course_utils.run.notebook import source
-from course_utils.run.report import FAILURES, UNFINISHED
-from course_utils.run.show import checks_text, facts, peak_text, seconds_text
+from course_utils.run import compare, executed, show
+from course_utils.run.report import FAILURES, UNFINISHED, Row
 
-_PICTURE = re.compile(r"data:image/(?:png|jpeg|webp|svg\+xml);base64,[A-Za-z0-9+/=\s]+")
-_MOST_FIGURES = 12
 _ORDER = (*FAILURES, *UNFINISHED, "passed")
 
 
-def render(report):
-    """The page as a string; everything that comes from a notebook is escaped."""
+@dataclass(frozen=True)
+class Bar:
+    """A reading beside the last run's: what is written, and lengths in percent of the page's largest reading."""
+
+    text: str
+    percent: float | None
+    before_text: str | None
+    before_percent: float | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A lesson as the page shows it: what its failing cell printed, `figures` as (data URI, alt text)."""
+
+    row: Row
+    seconds: Bar
+    peak: Bar
+    printed: str
+    traceback: str
+    figures: list
+
+
+def render(report, previous=None):
+    """The page as a string; everything that comes from a notebook is escaped.
+
+    `previous` is the last run's `report.json` as data, None without one.
+    """
     import jinja2
 
-    template = Path(__file__).with_name("report.html.jinja").read_text()
+    template = Path(__file__).with_name("report.html.jinja").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    rows = sorted(report.lessons, key=lambda row: _ORDER.index(row.status))
     return environment.from_string(template).render(
         report=report,
-        rows=[(row, figures(report.folder / row.copy) if row.copy else []) for row in rows],
-        checks=checks_text,
-        facts=facts,
-        peak=peak_text,
-        seconds=seconds_text,
+        entries=_entries(report, previous),
+        counts=_counts(report),
+        previous=previous,
+        changes=compare.differences(report, previous) if previous else (),
+        rule=compare.RULE,
+        show=show,
+        when=_when,
     )
 
 
-def figures(path):
-    """Pictures in an executed notebook as (data URI, alt text), at most a dozen."""
-    try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    except (OSError, ValueError, KeyError):
-        return []
-    found = [picture for cell in cells for output in cell.get("outputs", []) for picture in _pictures(output)]
-    return found[:_MOST_FIGURES]
+def _entries(report, previous):
+    before = {row["lesson"]: row for row in previous["lessons"]} if previous else {}
+    rows = sorted(report.lessons, key=lambda row: _ORDER.index(row.status))
+    pairs = [(row, before.get(row.lesson, {})) for row in rows]
+    seconds = _bars(pairs, "seconds", lambda value: f"{value:.1f} s")
+    peaks = _bars(pairs, "peak_bytes", show.bytes_text)
+    return [_entry(report, *parts) for parts in zip(rows, seconds, peaks, strict=True)]
 
 
-def _pictures(output):
-    data = output.get("data", {})
-    if "text/html" in data:
-        collector = _Images()
-        collector.feed(source({"source": data["text/html"]}))
-        return collector.found
-    if "image/png" in data:
-        uri = "data:image/png;base64," + source({"source": data["image/png"]}).strip()
-        return [(uri, "")] if _PICTURE.fullmatch(uri) else []
-    return []
+def _entry(report, row, seconds, peak):
+    cells = executed.cells(report.folder / row.copy) if row.copy else []
+    printed, traceback = executed.last_words(cells, row.error.prompt if row.error else None)
+    return Entry(row, seconds, peak, printed, traceback, executed.figures(cells))
 
 
-class _Images(HTMLParser):
-    # The standard library's parser is used by inheriting from it.
-    def __init__(self):
-        super().__init__()
-        self.found = []
+def _bars(pairs, name, text):
+    readings = [(getattr(row, name), old.get(name)) for row, old in pairs]
+    largest = max((value for pair in readings for value in pair if value), default=None)
 
-    def handle_starttag(self, tag, attrs):
-        attributes = dict(attrs)
-        uri = attributes.get("src") or ""
-        if tag == "img" and _PICTURE.fullmatch(uri):
-            self.found.append((uri, attributes.get("alt") or ""))
+    def percent(value):
+        return None if value is None or largest is None else round(100 * value / largest, 1)
+
+    return [
+        Bar("n/a" if now is None else text(now), percent(now), None if then is None else text(then), percent(then))
+        for now, then in readings
+    ]
+
+
+def _counts(report):
+    counts = Counter(row.status for row in report.lessons)
+    words = [f"{counts[status]} {status}" for status in _ORDER if counts[status]]
+    cached = sum(row.from_cache for row in report.lessons)
+    return words + ([f"{cached} from the cache"] if cached else [])
+
+
+def _when(started):
+    return started.replace("T", " ").replace("+00:00", " UTC")

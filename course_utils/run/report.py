@@ -9,7 +9,7 @@ from platform import python_version
 
 from course_utils.gpu.device import installed_version
 from course_utils.learn.bands import Band
-from course_utils.learn.paths import write_atomically
+from course_utils.learn.paths import project_dir, write_atomically
 
 SCHEMA = 1
 FAILURES = ("failed", "timeout", "crashed")
@@ -40,7 +40,7 @@ class Error:
 class Row:
     """One lesson of a run; `checks` counts the exercises, `warnings` are sentences, `copy` the executed notebook.
 
-    `key` is the cache's. `signal` is the name of the one that ended the kernel, such as SIGKILL;
+    `file` is the notebook's path in the clone, None outside it. `key` is the cache's. `signal` is the name of the one that ended the kernel, such as SIGKILL;
     None where it ended in another way.
     """
 
@@ -60,6 +60,7 @@ class Row:
     attempts: int = 1
     key: str | None = None
     signal: str | None = None
+    file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,12 @@ def make_row(notebook, asked_profile, outcome, copy, warnings=()):
         warnings=(*warnings, *_outside(receipt.get("metrics") or {})),
         error=_error(outcome.error),
         signal=outcome.signal,
+        file=_in_clone(notebook.path),
     )
+
+
+def _in_clone(path):
+    return path.relative_to(project_dir()).as_posix() if path.is_relative_to(project_dir()) else None
 
 
 def _peak(kernels, receipt):
@@ -168,9 +174,11 @@ def write_json(report):
 
 
 def write(report):
-    """Write all three files of a finished run."""
-    from course_utils.run import junit, page
+    """Write all three files of a finished run; the page sets it against the last run beside it."""
+    from course_utils.run import compare, junit, page
 
     write_json(report)
     write_atomically(report.folder / "junit.xml", junit.render(report))
-    write_atomically(report.folder / "report.html", page.render(report).encode(errors="replace"))
+    write_atomically(
+        report.folder / "report.html", page.render(report, compare.latest_before(report)).encode(errors="replace")
+    )

@@ -123,9 +123,12 @@ def seconds_text(row, unit=" s"):
 
 def peak_text(row):
     """Peak resident memory of the kernel, or n/a."""
-    if row.peak_bytes is None:
-        return "n/a"
-    mib = row.peak_bytes / 1024**2
+    return "n/a" if row.peak_bytes is None else bytes_text(row.peak_bytes)
+
+
+def bytes_text(count):
+    """Bytes in whole MiB, or in GiB."""
+    mib = count / 1024**2
     return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:.2f} GiB"
 
 
