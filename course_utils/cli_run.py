@@ -55,7 +55,8 @@ def run(
             retries=retries,
             **shared,
         )
-    _show_differences(done, old, log)
+    if old is not None and log is None:
+        _show_differences(done, old, compare)
     raise typer.Exit(done.exit_status)
 
 
@@ -65,12 +66,12 @@ def _loaded(path):
     return compare.load(path) if path else None
 
 
-def _show_differences(done, old, log):
-    from course_utils.run import compare
+def _show_differences(done, old, path):
+    from rich.console import Console
 
-    if old is not None and log is None:
-        for sentence in compare.differences(done, old) or ("Nothing changed against the earlier run.",):
-            print(sentence)
+    from course_utils.run import compare, show
+
+    show.compared(Console(), path, compare.differences(done, old), compare.RULE)
 
 
 def _require_nothing_else(*given):

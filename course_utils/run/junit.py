@@ -57,7 +57,6 @@ def _failure(report, row):
 def _told(row):
     return [
         f"peak memory: {show.peak_text(row)}",
-        f"attempts: {row.attempts}",
         f"exercises: {show.checks_text(row)}",
         f"profile: {row.profile or 'n/a'}",
         *show.facts(row),
