@@ -1,13 +1,15 @@
+import json
 from copy import deepcopy
 
 import pytest
-from notebook_maker import cell
+from notebook_maker import cell, make
 
 from course_utils.errors import CourseError
 from course_utils.learn import catalog
 from course_utils.learn.check import examine
 from course_utils.run import modes
 from course_utils.run.cells import parse
+from course_utils.run.course import run_course
 from course_utils.run.notebook import load, source
 
 LESSONS = [one for one in catalog.lessons() if catalog.exercises_of(one.id)]
@@ -129,3 +131,31 @@ def test_a_check_that_says_something_else_is_a_problem(made_up, label, line, agr
 def test_a_check_that_did_not_run_is_a_problem(made_up):
     stored = notebook("my_shapes = ...", 'shapes = course.check("week99.shapes", my_shapes)')
     assert len(modes.verify(stored, "blank", "week99")) == 1
+
+
+CELLS = (
+    "import course_utils as course",
+    "def my_rmse(y, y_hat):\n    raise NotImplementedError",
+    'rmse = course.check("week01.rmse", my_rmse)',
+    "import numpy as np\nassert rmse(np.array([1.0, 1.0]), np.array([4.0, 5.0])) == 12.5**0.5",
+)
+
+
+@pytest.mark.slow
+def test_with_each_known_mistake_the_notebook_finishes_and_its_check_names_it(tmp_path):
+    lesson = make(tmp_path, "week01_tiny", *CELLS)
+    report = run_course([lesson], profile="smoke", mode="mistakes", jobs=2, report_dir=tmp_path / "report")
+    assert [(row.lesson, row.status) for row in report.lessons] == [
+        (f"week01-mistakes-{number}", "passed") for number in (1, 2, 3)
+    ]
+    copies = [json.loads((report.folder / row.copy).read_text()) for row in report.lessons]
+    assert [modes.verify(one, f"mistakes-{number}", "week01") for number, one in enumerate(copies, 1)] == [()] * 3
+    assert len(modes.verify(copies[0], "mistakes-2", "week01")) == 1
+
+
+@pytest.mark.slow
+def test_a_lesson_whose_check_says_the_wrong_thing_fails(tmp_path):
+    lesson = make(tmp_path, "week01_tiny", *CELLS[:2], "globals()['my_rmse'] = max", *CELLS[2:])
+    [row] = run_course([lesson], profile="smoke", mode="reference", report_dir=tmp_path / "report").lessons
+    assert (row.status, row.error.name) == ("failed", "WrongVerdict")
+    assert "week01.rmse in the run 'reference': the check says 'Not yet" in row.error.message

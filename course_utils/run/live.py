@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from course_utils.run import show
 from course_utils.run.report import FAILURES
 
-_FRAMES_PER_SECOND = 4
+_FRAMES_PER_SECOND = 2
 _LINES_AROUND = 8  # of the table and the prompt
-_WORDS = {"not run": "waits"}
+_WORDS = {"not run": "waiting"}
 
 
 @dataclass(frozen=True)
