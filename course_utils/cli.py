@@ -67,18 +67,19 @@ def list_lessons():
 
 
 @app.command(epilog="Example: course lint week01")
-def lint(lessons: Lessons = None):
+def lint(
+    lessons: Lessons = None,
+    api: Annotated[
+        bool, typer.Option("--api", help="Check their calls against the installed libraries instead.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="With --api: list the calls it cannot check.")] = False,
+):
     """Check lessons against the lesson contract without running them."""
-    from course_utils.run.validate import lint as lint_notebook
+    from course_utils.run import api as libraries
+    from course_utils.run import validate
 
-    broken = 0
-    for lesson in chosen(lessons, not lessons):
-        for problem in lint_notebook(lesson.path):
-            broken += 1
-            where = f"cell {problem.cell}" if problem.cell else "notebook"
-            print(f"{lesson.path.name}: {where}: {problem.rule}: {problem.text}")
-    print(f"{broken} problems" if broken else "The lessons keep their contract.")
-    raise typer.Exit(1 if broken else 0)
+    files = chosen(lessons, not lessons)
+    raise typer.Exit(libraries.show(files, verbose) if api else validate.show(files))
 
 
 @app.command(epilog="Example: course progress")

@@ -17,6 +17,14 @@ class Problem:
     cell: int | None = None
 
 
+def print_problems(name, problems):
+    """Print the problems of a notebook, one a line; how many there are."""
+    for one in problems:
+        where = f"cell {one.cell}" if one.cell else "notebook"
+        print(f"{name}: {where}: {one.rule}: {one.text}")
+    return len(problems)
+
+
 @dataclass(frozen=True)
 class Cell:
     """A cell with what the rules ask of it; `tree` is None in markdown and where the code does not parse."""

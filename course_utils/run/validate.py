@@ -1,7 +1,7 @@
 """Lint a lesson: every rule of the contract, without running a cell."""
 
 from course_utils.run import contract, form
-from course_utils.run.cells import load
+from course_utils.run.cells import load, print_problems
 
 RULES = (
     contract.has_passport,
@@ -27,3 +27,10 @@ def lint(path):
     """
     notebook = load(path)
     return [problem for rule in RULES for problem in rule(notebook)]
+
+
+def show(lessons):
+    """Print the broken rules of these lessons (`LessonFile`s); the exit status."""
+    broken = sum(print_problems(one.path.name, lint(one.path)) for one in lessons)
+    print(f"{broken} problems" if broken else "The lessons keep their contract.")
+    return 1 if broken else 0
