@@ -55,7 +55,7 @@ def write(path, costs):
 
 def _load(path):
     found = {}
-    with suppress(OSError, ValueError, AttributeError, KeyError):
+    with suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
         for lesson, profiles in json.loads(path.read_text(encoding="utf-8"))["costs"].items():
             for profile, cost in profiles.items():
                 found[lesson, profile] = Cost(_number(cost.get("seconds")), _number(cost.get("peak_bytes")))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import cache
 from platform import python_version
 
 from course_utils.gpu.device import installed_version
@@ -23,14 +24,18 @@ def shared(tree, parameters, profile, mode, threads):
         "parameters": _canonical(parameters),
         "profile": profile,
         "mode": mode,
-        "requirements.lock": _sha(tree.read("requirements.lock")),
+        "requirements.lock": tree.sha256("requirements.lock"),
         "python": python_version(),
-        "torch": str(installed_version("torch")),
-        "GPU": machine.gpu_facts(),
+        **_installed(),
         "threads": _canonical(thread_variables(threads)),
         "offline": str(offline()),
-        **{f"runner {path}": _sha(tree.read(path)) for path in _RUNNER},
+        **{f"runner {path}": tree.sha256(path) for path in _RUNNER},
     }
+
+
+@cache
+def _installed():
+    return {"torch": str(installed_version("torch")), "GPU": machine.gpu_facts()}
 
 
 def ingredients(tree, lesson, content, builds_on):
@@ -46,7 +51,7 @@ def ingredients(tree, lesson, content, builds_on):
     return {
         "code": _sha(_canonical([[text, sorted(tags(cell))] for text, cell in zip(code, cells, strict=True)]).encode()),
         "passport": _sha(_canonical([course, _measured(course)]).encode()),
-        **{_kind(path): _sha(tree.read(path)) for path in paths},
+        **{_kind(path): tree.sha256(path) for path in paths},
         **dict(_named_assets(tree, code)),
         **{f"builds on {name}": key for name, key in builds_on.items()},
     }
@@ -62,7 +67,7 @@ def _canonical(value):
 
 
 def _sha(content):
-    return "none" if content is None else hashlib.sha256(content).hexdigest()
+    return hashlib.sha256(content).hexdigest()
 
 
 def _kind(path):
@@ -95,5 +100,5 @@ def _weights(tree, source):
     if isinstance(source, Converted):
         return _asset(source.asset)
     if isinstance(source, Shipped):
-        return [[path, _sha(tree.read(path))] for path in tree.data.get(source.folder, ())]
+        return [[path, tree.sha256(path)] for path in tree.data.get(source.folder, ())]
     return [source.repository, source.revision]

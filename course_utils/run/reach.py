@@ -1,6 +1,7 @@
 """Which files of the course a notebook reaches, found by reading imports and never by running them."""
 
 import ast
+import hashlib
 import re
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -30,6 +31,7 @@ class Tree:
 
     root: Path
     _contents: dict = field(default_factory=dict)
+    _hashes: dict = field(default_factory=dict)
     _closures: dict = field(default_factory=dict)
 
     def read(self, path):
@@ -40,6 +42,13 @@ class Tree:
             except OSError:
                 self._contents[path] = None
         return self._contents[path]
+
+    def sha256(self, path):
+        """The sha256 of a file as hexadecimal text, "none" where there is no such file."""
+        if path not in self._hashes:
+            content = self.read(path)
+            self._hashes[path] = "none" if content is None else hashlib.sha256(content).hexdigest()
+        return self._hashes[path]
 
     @cached_property
     def modules(self):
@@ -80,12 +89,7 @@ def reached(tree, cells, lesson):
         names = names_in(notebook_code(cells).encode())
     except SyntaxError:
         return sorted(tree.modules.values())
-    modules = _closure(tree, frozenset(_resolved(tree, names)))
-    found = {tree.modules[one] for one in modules} | set(_data_of(tree, names.strings))
-    for module in modules:
-        path = tree.modules[module]
-        if Path(path).name not in _TABLES:
-            found.update(_data_of(tree, _names_of(tree, module).strings))
+    found = _closure(tree, frozenset(_resolved(tree, names))) | set(_data_of(tree, names.strings))
     bands = f"{_BUNDLED}/bands/{lesson}.json"
     return sorted(found | {bands} if tree.read(bands) is not None else found)
 
@@ -124,18 +128,21 @@ def _is_ours(name):
 
 
 def _resolved(tree, names):
-    """Names of modules that these `Names` mean: imports, lazy names, and exercises by their id."""
-    for name in names.dotted:
+    """Names of modules that these `Names` mean, with the packages around them."""
+    for name in (*names.dotted, *_spoken(tree, names.strings)):
         home = tree.homes.get(name.removeprefix(f"{PACKAGE}."))
-        target = f"{PACKAGE}.{home}" if home else name
-        parts = target.split(".")
+        parts = (f"{PACKAGE}.{home}" if home else name).split(".")
         # An import of a.b.c also runs a and a.b.
         yield from (one for end in range(1, len(parts) + 1) if (one := ".".join(parts[:end])) in tree.modules)
-    for text in names.strings:
-        if text in tree.modules:  # of a process: python -m course_utils.x.y
-            yield text
+
+
+def _spoken(tree, strings):
+    """Modules that strings name: of a process (python -m course_utils.x.y), and of exercises by an id such as week03.softmax."""
+    for text in strings:
         exercises = f"{PACKAGE}.exercises.{text.partition('.')[0]}"
-        if "." in text and exercises in tree.modules:
+        if text in tree.modules:
+            yield text
+        elif "." in text and exercises in tree.modules:
             yield exercises
 
 
@@ -144,14 +151,18 @@ def _names_of(tree, module):
 
 
 def _closure(tree, start):
+    """Paths of the modules that these ones import, themselves and what they import in turn, and of the data they name."""
     if start not in tree._closures:
-        found, waiting = set(), list(start)
+        modules, waiting = set(), list(start)
         while waiting:
             module = waiting.pop()
-            if module not in found:
-                found.add(module)
+            if module not in modules:
+                modules.add(module)
                 waiting.extend(_resolved(tree, _names_of(tree, module)))
-        tree._closures[start] = frozenset(found)
+        paths = {tree.modules[module] for module in modules}
+        speaking = (module for module in modules if Path(tree.modules[module]).name not in _TABLES)
+        data = {path for module in speaking for path in _data_of(tree, _names_of(tree, module).strings)}
+        tree._closures[start] = frozenset(paths | data)
     return tree._closures[start]
 
 
