@@ -125,12 +125,15 @@ def test_a_check_that_says_something_else_is_a_problem(made_up, label, line, agr
     problems = modes.verify(executed(line), label, "week99")
     assert (problems == ()) is agrees
     if not agrees:
-        assert problems[0].startswith(f"week99.shapes in the run {label!r}: the check says {line!r}")
+        assert problems[0].message.startswith("The check of week99.shapes should say “")
+        assert problems[0].message.endswith(f"it says “{line}”.")
+        assert problems[0].where["cell"] == 2
 
 
 def test_a_check_that_did_not_run_is_a_problem(made_up):
     stored = notebook("my_shapes = ...", 'shapes = course.check("week99.shapes", my_shapes)')
-    assert len(modes.verify(stored, "blank", "week99")) == 1
+    [problem] = modes.verify(stored, "blank", "week99")
+    assert problem.message.endswith("it says “nothing”.")
 
 
 CELLS = (
@@ -157,5 +160,5 @@ def test_with_each_known_mistake_the_notebook_finishes_and_its_check_names_it(tm
 def test_a_lesson_whose_check_says_the_wrong_thing_fails(tmp_path):
     lesson = make(tmp_path, "week01_tiny", *CELLS[:2], "globals()['my_rmse'] = max", *CELLS[2:])
     [row] = run_course([lesson], profile="smoke", mode="reference", report_dir=tmp_path / "report").lessons
-    assert (row.status, row.error.name) == ("failed", "WrongVerdict")
-    assert "week01.rmse in the run 'reference': the check says 'Not yet" in row.error.message
+    assert (row.status, row.error.name, row.error.cell) == ("failed", "WrongVerdict", 5)
+    assert "should say “Passed · week01.rmse”; it says “Not yet" in row.error.message

@@ -4,7 +4,7 @@ import json
 import re
 from html.parser import HTMLParser
 
-from course_utils.run.notebook import source
+from course_utils.run.notebook import run_cells, source
 from course_utils.run.report import clean
 
 _PICTURE = re.compile(r"data:image/(?:png|jpeg|webp|svg\+xml);base64,[A-Za-z0-9+/=\s]+")
@@ -54,7 +54,7 @@ class _Images(HTMLParser):
 
 def last_words(cells, prompt):
     """What the code cell with this `In [prompt]` printed, and its traceback: two texts without colours, cut where long."""
-    ran = [cell for cell in cells if cell.get("cell_type") == "code" and source(cell).strip()]
+    ran = run_cells(cells)
     if prompt is None or not 1 <= prompt <= len(ran):
         return "", ""
     outputs = ran[prompt - 1].get("outputs", [])

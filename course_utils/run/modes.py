@@ -13,6 +13,7 @@ from course_utils.errors import CourseError
 from course_utils.learn.catalog import exercises_of
 from course_utils.learn.exercise import Exercise
 from course_utils.run.cells import parse
+from course_utils.run.notebook import place as place_of
 from course_utils.run.notebook import source
 
 MODES = ("blank", "reference", "mistakes")
@@ -27,6 +28,14 @@ class Place:
     stub: int
     check: int
     statement: ast.stmt
+
+
+@dataclass(frozen=True)
+class WrongVerdict:
+    """A check that said something else; `where` is its cell as `notebook.place` gives it, `message` a sentence."""
+
+    where: dict
+    message: str
 
 
 def runs_of(notebook, lesson, mode):
@@ -55,13 +64,17 @@ def places(notebook, lesson):
 
 
 def verify(notebook, label, lesson):
-    """What the checks of an executed notebook did not say that this run of `runs_of` expects, as sentences."""
-    problems = []
-    for place in places(notebook, lesson):
-        said, wanted = _said(notebook["cells"][place.check]), expected(place.exercise, label)
-        if wanted not in said:
-            problems.append(f"{place.exercise.id} in the run {label!r}: the check says {said!r}, without {wanted!r}.")
-    return tuple(problems)
+    """The checks of an executed notebook that did not say what this run of `runs_of` expects, as `WrongVerdict`s."""
+    found = [(place, _said(notebook["cells"][place.check])) for place in places(notebook, lesson)]
+    return tuple(
+        WrongVerdict(place_of(notebook["cells"], place.check), _sentence(place.exercise, said, label))
+        for place, said in found
+        if expected(place.exercise, label) not in said
+    )
+
+
+def _sentence(exercise, said, label):
+    return f"The check of {exercise.id} should say “{expected(exercise, label)}”; it says “{said or 'nothing'}”."
 
 
 def expected(exercise, label):

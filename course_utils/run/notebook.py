@@ -71,6 +71,24 @@ def tags(cell):
     return (cell.get("metadata") or {}).get("tags") or []
 
 
+def place(cells, index):
+    """Where a cell is: `cell` counts the lesson's code cells as JupyterLab's `In [n]` does, `prompt` the copy's.
+
+    They differ by one after parameters were injected. `total` is the number of the lesson's code cells.
+    """
+    ran, every = run_cells(cells[: index + 1]), run_cells(cells)
+    return {"cell": _own(ran), "prompt": len(ran), "source": source(cells[index]), "total": _own(every)}
+
+
+def run_cells(cells):
+    """The cells that a run gives a number to: code that is not blank."""
+    return [one for one in cells if one.get("cell_type") == "code" and source(one).strip()]
+
+
+def _own(cells):
+    return sum("injected-parameters" not in tags(one) for one in cells)
+
+
 def load(path):
     """The notebook file as plain data; CourseError where it is no notebook."""
     try:

@@ -145,7 +145,7 @@ def _checked(notebook, result):
     problems = modes.verify(json.loads(result.copy), notebook.label, notebook.origin)
     if not problems:
         return result
-    error = _error("WrongVerdict", " ".join(problems))
+    error = _error("WrongVerdict", " ".join(one.message for one in problems)) | problems[0].where
     return replace(result, outcome=replace(result.outcome, status="failed", error=error))
 
 

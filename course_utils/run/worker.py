@@ -16,7 +16,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from course_utils.run.notebook import tags
+from course_utils.run.notebook import place
 
 _START_SECONDS = 120  # a kernel's start on a loaded machine; the runner holds the real deadline
 _KILL_SECONDS = 0.5  # a process can outlast SIGKILL for as long as a driver holds it
@@ -52,23 +52,6 @@ class Progress:
 
         with self.lock:
             _replace(self.folder / "copy.ipynb", nbformat.writes(self.notebook))
-
-
-def place(cells, index):
-    """Where a cell is: `cell` counts the lesson's code cells as JupyterLab's `In [n]` does, `prompt` the copy's.
-
-    They differ by one after parameters were injected. `total` is the number of the lesson's code cells.
-    """
-    ran, every = _code(cells[: index + 1]), _code(cells)
-    return {"cell": _own(ran), "prompt": len(ran), "source": cells[index].source, "total": _own(every)}
-
-
-def _code(cells):
-    return [one for one in cells if one.cell_type == "code" and one.source.strip()]
-
-
-def _own(cells):
-    return sum("injected-parameters" not in tags(one) for one in cells)
 
 
 def main(folder):
