@@ -132,10 +132,10 @@ def _read(key, files):
 
 def _discard(entry):
     # Renamed first: another runner must not meet it half removed.
+    gone = Path(tempfile.mkdtemp(dir=entry.parent, prefix=_UNFINISHED))
     with suppress(OSError):
-        gone = Path(tempfile.mkdtemp(dir=entry.parent, prefix=_UNFINISHED))
         os.rename(entry, gone / entry.name)
-        shutil.rmtree(gone, ignore_errors=True)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _json(value):

@@ -49,6 +49,7 @@ def ingredients(tree, lesson, content, builds_on):
     course = content["metadata"].get("course") or {}
     paths = reached(tree, code, lesson)
     return {
+        "lesson": lesson,
         "code": _sha(_canonical([[text, sorted(tags(cell))] for text, cell in zip(code, cells, strict=True)]).encode()),
         "passport": _sha(_canonical([course, _measured(course)]).encode()),
         **{_kind(path): tree.sha256(path) for path in paths},
