@@ -113,7 +113,7 @@ def _save_if_possible(progress):
 
 
 def _execute(job, progress):
-    _skip_slow_import()
+    _skip_slow_imports()
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
@@ -131,10 +131,11 @@ def _execute(job, progress):
         return _result("crashed", progress, type(error).__name__, str(error))
 
 
-def _skip_slow_import():
-    # jsonschema loads this if it is there, to check IRIs that notebooks do not have. It builds
-    # a grammar on import, a second on a laptop: half of a worker's start.
-    sys.modules["rfc3987_syntax"] = None
+def _skip_slow_imports():
+    # jsonschema loads the first two if they are there, to check IRIs and URIs that notebooks do not
+    # have; one builds a grammar on import, a second on a laptop. papermill loads the third, and
+    # numpy with it, for notebooks that lie in Hadoop. The kernel is another process, and has them all.
+    sys.modules.update(dict.fromkeys(("rfc3987_syntax", "rfc3986_validator", "pyarrow")))
 
 
 def _kernel_manager(folder):
