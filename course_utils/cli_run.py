@@ -30,31 +30,33 @@ def run(
     retries: Annotated[int, typer.Option(help="Times to run a notebook again whose kernel died.")] = 0,
     cache: Annotated[bool, typer.Option(help="Take results of lessons of which nothing changed.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest run that was cut off.")] = False,
+    on: Annotated[str | None, typer.Option(help="A Dask scheduler (tcp://host:8786), slurm or kubernetes.")] = None,
     log: Annotated[str | None, typer.Option(help="json: one event a line, for machines.")] = None,
     compare: Annotated[
         Path | None, typer.Option(help="The report.json of an earlier run to set this one against.")
     ] = None,
 ):
     """Run lessons headless and write executed copies, report.html, junit.xml and report.json."""
-    from course_utils.run import course
+    from course_utils.run import cluster, course
     from course_utils.run.notebook import parse_parameters
 
     old = _loaded(compare)
-    shared = {"report_dir": report, "use_cache": cache, "log": log}
-    if resume:
-        _require_nothing_else(lessons, all, profile, jobs, parameter)
-        done = course.resume_course(**shared)
-    else:
-        done = course.run_course(
-            chosen(lessons, all),
-            profile=profile,
-            parameters=parse_parameters(parameter or []),
-            jobs=jobs,
-            timeout_seconds=timeout,
-            mode=mode,
-            retries=retries,
-            **shared,
-        )
+    with cluster.joined(on, jobs) as pool:
+        shared = {"report_dir": report, "log": log, **cluster.options(pool, cache)}
+        if resume:
+            _require_nothing_else(lessons, all, profile, jobs, parameter)
+            done = course.resume_course(**shared)
+        else:
+            done = course.run_course(
+                chosen(lessons, all),
+                profile=profile,
+                parameters=parse_parameters(parameter or []),
+                jobs=jobs,
+                timeout_seconds=timeout,
+                mode=mode,
+                retries=retries,
+                **shared,
+            )
     if old is not None and log is None:
         _show_differences(done, old, compare)
     raise typer.Exit(done.exit_status)
