@@ -153,3 +153,31 @@ def test_the_peak_of_a_program_is_not_that_of_the_larger_one_which_started_it():
     larger = bytearray(400 * MIB)
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert len(larger) and int(child.stdout) == pytest.approx(100 * MIB, abs=4 * MIB)
+
+
+REUSE = """
+import psutil
+import course_utils as course
+
+MIB, process = 1024**2, psutil.Process()
+
+def work():
+    blocks = [bytearray(4 * MIB) for _ in range(40)]
+    return process.memory_info().rss
+
+for _ in range(3):
+    work()  # glibc now keeps blocks of this size in its heap
+with course.track("again") as m:
+    work()
+print(m.peak_bytes // MIB)
+after = process.memory_info().rss
+work()
+print((process.memory_info().rss - after) // MIB)
+"""
+
+
+def test_a_stretch_sees_blocks_that_lay_free_in_the_heap_and_leaves_malloc_fast_again():
+    done = subprocess.run([sys.executable, "-c", REUSE], capture_output=True, text=True, check=True)
+    risen, kept = map(int, done.stdout.split()[-2:])
+    assert risen == pytest.approx(160, abs=8)
+    assert kept > 20  # within the trim threshold of 64 MiB, what was freed stays ready for use

@@ -79,8 +79,6 @@ def start(lesson, profile="auto", seed=0):
     card = gpu.find_card() if papers.gpu and choice.profile.startswith("gpu") else None
     seed_everything(seed)
     memory.follow("cuda" if card else "cpu")
-    if papers.gpu and card is None:
-        memory.return_blocks_at_once()  # RAM stands in for the card's memory, and must fall like it
     if shell := leftovers.shell():
         for part in (oom, magic, clinic):
             part.install(shell)

@@ -112,14 +112,16 @@ class _Meter:
     def __init__(self, budget_bytes):
         self.budget_bytes = budget_bytes
         self._measured, self._fraction = [], None
+        self._returned = memory.blocks_returned()
 
     def __enter__(self):
-        memory.return_blocks_at_once()
+        self._returned.__enter__()
         collect()
         self._base = memory.ram()[0]
         return self
 
     def __exit__(self, *error):
+        self._returned.__exit__(None, None, None)
         collect()
         torch = memory.cuda()
         if torch and self._fraction is not None:

@@ -115,6 +115,7 @@ def track(label="this block", model=None, budget_gib=None):
 def begin(label, budget_gib=None):
     """A `Track` whose block is about to start. Raises CourseError for a budget that is not a positive number."""
     budget = cap.budget_of(budget_gib)
+    memory.trim()  # or memory that lay free in the heap would be taken, and no rise seen
     begun = Track(label, budget.bytes, budget.reason, memory.read())
     _begun[:] = [begun]
     return begun
@@ -128,6 +129,11 @@ def latest():
 @contextmanager
 def measured(done, model=None, home=None):
     """Run a block and fill in `done`; `home` is the file or cell whose lines are meant."""
+    with memory.blocks_returned():
+        yield from _measured(done, model, home)
+
+
+def _measured(done, model, home):
     stretch = peaks.begin()
     modules = _hooked(model)
     timeline = Timeline(home, stretch.exact_rss)

@@ -1,6 +1,5 @@
 """`free()`: give back the memory that a failed cell keeps, and name what still holds the rest."""
 
-import ctypes
 import gc
 import sys
 import time
@@ -106,9 +105,7 @@ def collect():
     gc.collect()
     if torch := memory.cuda():
         torch.cuda.empty_cache()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's own: musl and macOS have none
-    if trim is not None:
-        trim(0)
+    memory.trim()
 
 
 def still_held(namespace, hidden, device_type):
