@@ -1,7 +1,8 @@
-"""What the runner adds to a notebook's time, against plain nbclient: `python benchmarks/runner_overhead.py`.
+"""What the runner adds to notebooks' time, against plain nbclient and papermill: `python benchmarks/runner_overhead.py`.
 
-The ways take turns, so that a busy moment of the machine falls on all of them. The strictest
-comparison is the first: nbclient here has been imported already, while the runner starts a worker.
+One trivial notebook, then forty of them with two jobs, then a thousand that are only planned. The ways
+take turns, so that a busy moment of the machine falls on all of them. The strictest comparisons are with
+peers that import once for all notebooks, while the runner gives each notebook a process tree of its own.
 """
 
 import argparse
@@ -16,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+import forty
+
 from course_utils.gpu.device import installed_version
 from course_utils.learn.catalog import lesson_of
 from course_utils.learn.paths import project_dir, write_atomically
@@ -28,29 +31,34 @@ FRESH = "import nbformat, nbclient, sys; nbclient.NotebookClient(nbformat.read(s
 
 def main():
     """Measure, print a table and write the result."""
-    rounds = _options().rounds
+    options = _options()
     with tempfile.TemporaryDirectory() as folder:
-        seconds = measure(trivial_notebook(Path(folder)), Path(folder), rounds)
-    record = _record(rounds, seconds)
+        os.environ["COURSE_RUNS_DIR"] = str(Path(folder) / "runs")
+        seconds = measure(trivial_notebook(Path(folder) / "trivial.ipynb"), Path(folder), options.rounds)
+        many = forty.measure(Path(folder), trivial_notebook, options.rounds_of_forty)
+        planned = forty.plan_a_thousand(Path(folder), trivial_notebook)
+    record = _record(options.rounds, seconds) | {"forty": many, "planned": planned}
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(RESULT, json.dumps(record, indent=1) + "\n")
     _show(record)
+    forty.show(many, planned)
 
 
 def _options():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds-of-forty", type=int, default=5)
     return parser.parse_args()
 
 
-def trivial_notebook(folder):
-    """The path of a notebook whose cells cost nothing."""
+def trivial_notebook(path, builds_on=(), code="print(1 + 1)"):
+    """The path of a new notebook whose cells cost nothing."""
     import nbformat
     from nbformat.v4 import new_code_cell, new_notebook
 
     parameters = new_code_cell('PROFILE = "auto"', metadata={"tags": ["parameters"]})
-    path = folder / "trivial.ipynb"
-    nbformat.write(new_notebook(cells=[parameters, new_code_cell("print(1 + 1)")]), path)
+    course = {"builds_on": list(builds_on)}
+    nbformat.write(new_notebook(cells=[parameters, new_code_cell(code)], metadata={"course": course}), path)
     return path
 
 

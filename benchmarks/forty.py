@@ -1,0 +1,129 @@
+"""Forty trivial notebooks in every way, and a thousand that are only planned: a part of `runner_overhead.py`."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+COUNT, JOBS = 40, 2
+COURSE = str(Path(sys.executable).with_name("course"))
+OURS, WARM = "course run, 2 jobs", "course run again, from the cache"
+PAPERMILL = "papermill, one after another"
+NBCLIENT = "nbclient, 2 processes"
+FRESH = "nbclient, 2 at a time, a process each"
+_PAPERMILL = """
+import sys, papermill
+for path in sys.argv[1:]:
+    papermill.execute_notebook(path, path + ".out", kernel_name="python3", progress_bar=False)
+"""
+_NBCLIENT = """
+import sys, nbformat, nbclient
+for path in sys.argv[1:]:
+    notebook = nbformat.read(path, 4)
+    nbclient.NotebookClient(notebook, kernel_name="python3").execute()
+    nbformat.write(notebook, path + ".out")
+"""
+_LESSON = "import course_utils as course\nlesson = course.start('week01')\ncourse.check('week01.loss', None)"
+_PLAN = """
+import json, resource, sys, time
+from pathlib import Path
+started = time.perf_counter()
+from course_utils.learn.catalog import lesson_of
+from course_utils.learn.paths import project_dir
+from course_utils.run import cache, plan, prepare, schedule
+from course_utils.run.reach import Tree
+folder = Path(sys.argv[1])
+lessons = [lesson_of(path) for path in sorted(folder.glob("*.ipynb"))]
+made = plan.make(lessons, "smoke", None, 2, 900, folder / "report", None)
+tree, passed = Tree(project_dir()), {}
+schedule.order(made.graph, made.needs)
+for one in made.notebooks:
+    earlier = {name: passed[name] for name in made.graph[one.lesson]}
+    key = passed[one.lesson] = prepare.prepare(made, tree, one, earlier).key
+    assert cache.get(key) is None
+print(json.dumps({"notebooks": len(lessons), "seconds": round(time.perf_counter() - started, 2),
+                  "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+"""
+
+
+def measure(folder, make, rounds):
+    """Seconds of each way, one a round, how many of ours started, and the most that our runner held in bytes."""
+    home = folder / "forty"
+    home.mkdir()
+    paths = [str(make(home / f"lesson{number:02d}.ipynb")) for number in range(COUNT)]
+    seconds = {name: [] for name in (OURS, WARM, PAPERMILL, NBCLIENT, FRESH)}
+    passed, peaks = [], []
+    for number in range(rounds):
+        for name, way in (
+            (OURS, partial(_ours, paths, folder / f"cold{number}", passed, peaks)),
+            (WARM, partial(_ours, paths, folder / f"warm{number}", None, peaks)),
+            (PAPERMILL, partial(_together, [(_PAPERMILL, paths)])),
+            (NBCLIENT, partial(_together, [(_NBCLIENT, paths[one::JOBS]) for one in range(JOBS)])),
+            (FRESH, partial(_one_by_one, paths)),
+        ):
+            started = time.perf_counter()
+            way()
+            seconds[name].append(round(time.perf_counter() - started, 2))
+        subprocess.run([COURSE, "cache", "clear"], check=True, stdout=subprocess.DEVNULL)
+    medians = {name: median(values) for name, values in seconds.items()}
+    ratios = {name: round(medians[OURS] / medians[name], 2) for name in (PAPERMILL, NBCLIENT, FRESH)}
+    return {
+        "notebooks": COUNT,
+        "jobs": JOBS,
+        "seconds": seconds,
+        "median_seconds": medians,
+        "ratio_of_medians": ratios,
+        "passed": passed,
+        "runner_peak_bytes": max(peaks),
+    }
+
+
+def plan_a_thousand(folder, make):
+    """Seconds and peak memory of planning a thousand notebooks: graph, keys and cache look-ups, in a process of its own."""
+    home = folder / "thousand"
+    home.mkdir()
+    for number in range(1000):
+        make(home / f"week{number:04d}_made.ipynb", [f"week{number // 2:04d}"] if number else [], _LESSON)
+    done = subprocess.run([sys.executable, "-c", _PLAN, str(home)], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def show(many, planned):
+    """Print both results."""
+    print()
+    for name, value in many["median_seconds"].items():
+        ratio = many["ratio_of_medians"].get(name)
+        print(f"{name:40}{value:8.2f} s" + ("" if ratio is None else f"   course run takes {ratio:.2f} of it"))
+    print(f"passed of {COUNT}: {many['passed']}; the runner held {many['runner_peak_bytes'] / 1024**2:.0f} MiB")
+    print(f"{planned['notebooks']} planned in {planned['seconds']} s with {planned['peak_bytes'] / 1024**2:.0f} MiB")
+
+
+def _ours(paths, report, passed, peaks):
+    command = [COURSE, "run", *paths, "--jobs", str(JOBS), "--report", str(report)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    peaks.append(usage.ru_maxrss * 1024)
+    rows = json.loads((report / "report.json").read_text())["lessons"]
+    if passed is not None:
+        passed.append(sum(row["status"] == "passed" and not row["from_cache"] for row in rows))
+    elif not all(row["from_cache"] for row in rows):
+        raise SystemExit("A lesson ran although nothing had changed.")
+
+
+def _together(commands):
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, *paths], stderr=subprocess.DEVNULL) for code, paths in commands
+    ]
+    if any(process.wait() for process in processes):
+        raise SystemExit("A peer failed.")
+
+
+def _one_by_one(paths):
+    with ThreadPoolExecutor(JOBS) as threads:
+        list(threads.map(lambda path: _together([(_NBCLIENT, [path])]), paths))
