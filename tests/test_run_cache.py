@@ -150,7 +150,7 @@ def performed(monkeypatch):
     """Lessons that a run performs, by a stand-in for the worker that leaves what a real one would."""
     done = []
 
-    def perform(task, stop, on_cell):
+    def perform(task, stop, *_):
         done.append(task.lesson)
         finished = {name: sorted(files) for name, files in task.builds_on.items()}
         receipt = json.dumps({"profile": "smoke", "checks": [], "metrics": {}})
@@ -239,7 +239,7 @@ def test_two_runners_at_once_are_both_right(tmp_path, performed):
 def test_two_runs_into_one_report_folder_are_refused(tmp_path, performed, monkeypatch):
     lesson, nested = make(tmp_path, "a"), []
 
-    def again(task, stop, on_cell):
+    def again(task, stop, *_):
         with pytest.raises(CourseError, match=r"Another run is writing its report to .*report1"):
             run(tmp_path, [lesson])
         nested.append(task.lesson)
@@ -253,7 +253,7 @@ def test_two_runs_into_one_report_folder_are_refused(tmp_path, performed, monkey
 def test_a_file_that_changes_while_a_lesson_runs_is_not_cached(tmp_path, monkeypatch):
     lesson = make(tmp_path, "a", "x = 1")
 
-    def edits(task, stop, on_cell):
+    def edits(task, stop, *_):
         make(tmp_path, "a", "x = 2")
         return Result(Outcome("passed", 0.1, None, None, None), task.source)
 

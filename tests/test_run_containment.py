@@ -16,6 +16,7 @@ from course_utils.errors import CourseError
 from course_utils.run import containment
 from course_utils.run.containment import best, watchdog
 from course_utils.run.course import run_course
+from course_utils.run.spare import Spares
 
 PARAMETERS = 'PROFILE = "auto"\nmark = ready = ""'
 # Three ways of getting away: a child, one with a session of its own, a daemon that forked twice.
@@ -37,6 +38,7 @@ RUNNER = """
 import os, sys
 from course_utils.learn.catalog import resolve
 from course_utils.run.course import run_course
+from course_utils.run.spare import Spares
 from course_utils.run.containment import best, watchdog
 kind, folder, mark, *names = os.environ["RUN"].split()
 lessons = [resolve(f"{folder}/{name}.ipynb") for name in names]
@@ -207,3 +209,25 @@ def test_a_refused_run_starts_no_process(tmp_path):
     with pytest.raises(CourseError):
         run_course([make(Path(tmp_path), "a")], jobs=0)
     assert len(psutil.Process().children()) == before
+
+
+@pytest.mark.slow
+def test_a_worker_that_waits_ahead_ends_with_the_run_and_with_a_killed_runner(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    spares = Spares(best() if kind == "namespace" else watchdog("a test asked for it"), expected=3)
+    taken = spares.take()
+    assert spares.spare is not None and spares.spare.folder != taken.folder
+    ready, trees = spares.spare, [psutil.Process(one.process.pid) for one in (taken, spares.spare)]
+    assert spares.take() is ready
+    third = spares.spare
+    third.process.kill()
+    third.process.wait()
+    fourth = spares.take()
+    assert fourth is not third and fourth.process.poll() is None
+    spares.close()
+    assert spares.spare is None
+    taken.discard()
+    ready.process.stdin.close()  # as if the runner had died
+    assert psutil.wait_procs(trees, timeout=10)[1] == []
+    fourth.discard()
+    assert wait_for(lambda: not list(tmp_path.glob("course-*")), 5)

@@ -54,7 +54,7 @@ def test_runs_of_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
 def test_a_second_run_into_the_same_folder_shows_nothing_of_the_first(tmp_path, monkeypatch):
     lesson, folder, seen = make(tmp_path, "made_up"), tmp_path / "report", []
 
-    def look(one, stop, on_cell):
+    def look(one, *_):
         status = json.loads((folder / "report.json").read_text())["status"]
         seen.append((sorted(path.name for path in folder.iterdir()), status))
         return task.Result(task.Outcome("passed", 0.1, None, None, None))

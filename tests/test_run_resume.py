@@ -29,7 +29,7 @@ def performed(monkeypatch):
     """Lessons that a run performs; those with "fails" fail, "crashes" crash, "stop" ends the run as Ctrl-C would."""
     done = []
 
-    def perform(task, stop, on_cell):
+    def perform(task, stop, *_):
         done.append(task.lesson)
         code = json.loads(task.source)["cells"][-1]["source"]
         if code == "stop":
@@ -150,7 +150,7 @@ def test_a_negative_number_of_retries_is_refused(tmp_path):
 
 
 def test_a_lost_machine_is_a_crash_with_a_sentence(tmp_path, monkeypatch):
-    def lose(task, stop, on_cell):
+    def lose(task, stop, *_):
         raise RuntimeError("the worker at tcp://10.0.0.7 went away")
 
     monkeypatch.setattr(pool, "perform", lose)

@@ -9,11 +9,13 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from course_utils.learn.paths import project_dir
+from course_utils.run.containment import Containment
+from course_utils.run.worker import BEGIN
 
 _POLL_SECONDS = 0.05
 _GRACE_SECONDS = 1.0  # from "stop" to SIGTERM
@@ -57,16 +59,6 @@ def short_temporary_folder():
     return Path(folder)
 
 
-@contextmanager
-def scratch():
-    """A temporary folder for one task, gone at the end."""
-    folder = short_temporary_folder()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def lay_out(task, folder):
     """Write what the worker reads into its scratch folder; the `Work`."""
     work = Work(folder, _home(task, folder), folder / "notebook" / task.name)
@@ -76,7 +68,12 @@ def lay_out(task, folder):
     for lesson, files in task.builds_on.items():
         (work.builds_on / lesson).mkdir()
         write_below(work.builds_on / lesson, files)
-    job = {"notebook": str(work.notebook), "home": str(work.home), "parameters": task.parameters}
+    job = {
+        "notebook": str(work.notebook),
+        "home": str(work.home),
+        "parameters": task.parameters,
+        "environment": _environment(task, work),
+    }
     (folder / "job.json").write_text(json.dumps(job))
     return work
 
@@ -106,36 +103,59 @@ def thread_variables(threads):
     return {name: os.environ.get(name) or str(threads) for name in _THREADS}
 
 
-def run_worker(work, held, task, stop, on_cell):
-    """Start the worker in its `Containment`, wait for its end or bring it about; the `Ended`."""
-    with open(work.log, "wb") as log:
-        worker = subprocess.Popen(
-            [*held.prefix, sys.executable, "-P", "-m", "course_utils.run.worker", str(work.folder)],
+@dataclass(frozen=True)
+class Worker:
+    """A worker process that waits in its scratch folder for the word to begin, held by a `Containment`."""
+
+    folder: Path
+    process: subprocess.Popen
+    held: Containment
+
+    def discard(self):
+        """End it at once, and remove its folder."""
+        _end(self.process, self.held.patience_seconds, grace_seconds=0)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def start_worker(held):
+    """A new `Worker`; it loads what it needs and waits."""
+    folder = short_temporary_folder()
+    with open(folder / "worker.log", "wb") as log:
+        process = subprocess.Popen(
+            [*held.prefix, sys.executable, "-P", "-m", "course_utils.run.worker", str(folder)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=_environment(task, work),
+            env=os.environ | {"JUPYTER_PREFER_ENV_PATH": "1"},
             start_new_session=True,  # a terminal's Ctrl-C goes to the runner alone
         )
+    return Worker(folder, process, held)
+
+
+def run_worker(worker, work, task, stop, on_cell):
+    """Give a worker the word, wait for its end or bring it about; the `Ended`."""
+    process = worker.process
+    with suppress(OSError):  # it was killed while it waited, which `_watch` sees
+        process.stdin.write(BEGIN)
+        process.stdin.flush()
     follow = _follow(work.cell, on_cell) if on_cell else None
-    how = _watch(worker, time.monotonic() + task.timeout_seconds, stop or threading.Event(), follow)
-    by_itself = worker.returncode
-    _end(worker, held.patience_seconds)
+    how = _watch(process, time.monotonic() + task.timeout_seconds, stop or threading.Event(), follow)
+    by_itself = process.returncode
+    _end(process, worker.held.patience_seconds)
     return Ended(how, signal.Signals(-by_itself).name if by_itself is not None and by_itself < 0 else None)
 
 
 def _environment(task, work):
     # PASSIVE: OpenMP threads that spin at a barrier starve one another on a busy machine. With both
     # cores taken, one boosting fit took 3 to 17 s with spinning and 0.9 s without.
-    quiet = {"OMP_WAIT_POLICY": "PASSIVE"}
+    quiet = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
     own = {
         "COURSE_RECEIPT": str(work.receipt),
         "COURSE_DATA_DIR": str(work.folder / "data"),
         "COURSE_ARTEFACTS": str(work.artefacts),
         "COURSE_BUILDS_ON": str(work.builds_on),
-        "JUPYTER_PREFER_ENV_PATH": "1",
     }
-    return quiet | os.environ | thread_variables(task.threads) | task.environment | own
+    return quiet | thread_variables(task.threads) | task.environment | own
 
 
 def _watch(worker, deadline, stop, follow):
@@ -164,12 +184,13 @@ def _follow(path, on_cell):
     return look
 
 
-def _end(worker, patience_seconds):
-    """Have the worker's whole tree end, by force if need be."""
-    with suppress(OSError):  # it ended already
-        worker.stdin.write(b"stop")
-        worker.stdin.close()
-    if not _ends_within(worker, _GRACE_SECONDS):
+def _end(worker, patience_seconds, grace_seconds=_GRACE_SECONDS):
+    """Have the worker's whole tree end, by force if need be; a second time does nothing."""
+    if not worker.stdin.closed:
+        with suppress(OSError):  # it ended already
+            worker.stdin.write(b"stop")
+            worker.stdin.close()
+    if not _ends_within(worker, grace_seconds):
         worker.terminate()
         if not _ends_within(worker, patience_seconds):
             worker.kill()

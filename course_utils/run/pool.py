@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from course_utils.run.schedule import Capacity
+from course_utils.run.spare import Spares
 from course_utils.run.task import perform
 
 
@@ -18,15 +19,24 @@ class Pool:
     executor: Executor
     capacity: Capacity
     threads: int
-    is_remote: bool = True
+    spares: Spares | None = None
+
+    @property
+    def is_remote(self):
+        """Whether tasks run on other machines."""
+        return self.spares is None
 
     def submit(self, task, stop, on_cell):
         """A Future of the task's `Result`."""
-        return self.executor.submit(perform, task, *(() if self.is_remote else (stop, on_cell)))
+        return self.executor.submit(perform, task, *(() if self.is_remote else (stop, on_cell, self.spares)))
 
 
 @contextmanager
 def local(plan):
     """This machine's pool for a plan."""
+    spares = Spares(plan.containment, len(plan.notebooks))
     with ThreadPoolExecutor(plan.jobs) as executor:
-        yield Pool(executor, plan.capacity, plan.threads, is_remote=False)
+        try:
+            yield Pool(executor, plan.capacity, plan.threads, spares)
+        finally:
+            spares.close()

@@ -60,19 +60,21 @@ class Result:
     artefacts: dict = field(default_factory=dict)
 
 
-def perform(task, stop=None, on_cell=None):
+def perform(task, stop=None, on_cell=None, spares=None):
     """Run a task to its end, its deadline, or until the `threading.Event` `stop` is set; the `Result`.
 
     `on_cell` is called with a cell's number, the number of code cells, the seconds since the start, and the
-    kernel's peak memory in bytes so far (None where it cannot be read).
+    kernel's peak memory in bytes so far (None where it cannot be read). `spares` may have a worker ready.
     """
     started = time.monotonic()
-    held = task.containment or best()
-    with execute.scratch() as folder:
-        work = execute.lay_out(task, folder)
-        ended = execute.run_worker(work, held, task, stop, on_cell)
+    worker = spares.take() if spares else execute.start_worker(task.containment or best())
+    try:
+        work = execute.lay_out(task, worker.folder)
+        ended = execute.run_worker(worker, work, task, stop, on_cell)
         seconds = round(time.monotonic() - started, 2)
         return _result(task, work, ended, seconds)
+    finally:
+        worker.discard()
 
 
 def _result(task, work, ended, seconds):

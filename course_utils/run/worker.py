@@ -1,9 +1,9 @@
 """The process that runs one notebook: `python -m course_utils.run.worker FOLDER`.
 
-`FOLDER/job.json` says what to run. The worker keeps `FOLDER/cell.json` at the cell that runs and
-`FOLDER/copy.ipynb` as far as it got, and leaves `FOLDER/result.json` and the kernel's peak memory in
-`FOLDER/peak.json`. Its stdin is a lifeline: the word "stop", or the end of the stream because the
-runner died, ends it.
+It loads what it needs and waits for the word "go" on stdin; then `FOLDER/job.json` says what to run.
+It keeps `FOLDER/cell.json` at the cell that runs and `FOLDER/copy.ipynb` as far as it got, and leaves
+`FOLDER/result.json` and the kernel's peak memory in `FOLDER/peak.json`. Its stdin is a lifeline: the
+word "stop", or the end of the stream because the runner died, ends it.
 """
 
 import json
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from course_utils.run.notebook import place
 
+BEGIN = b"go\n"
 _START_SECONDS = 120  # a kernel's start on a loaded machine; the runner holds the real deadline
 _KILL_SECONDS = 0.5  # a process can outlast SIGKILL for as long as a driver holds it
 
@@ -56,7 +57,12 @@ class Progress:
 
 def main(folder):
     """Run the job in `folder` to its end; the exit status says nothing, `result.json` does."""
+    _load()
+    if os.read(0, len(BEGIN)) != BEGIN:  # the runner needs no worker any more, or died
+        shutil.rmtree(folder, ignore_errors=True)
+        return
     job = json.loads((folder / "job.json").read_text())
+    os.environ.update(job["environment"])
     progress = Progress(folder)
     threading.Thread(target=_hold_lifeline, args=(progress,), daemon=True).start()
     result = _execute(job, progress)
@@ -113,7 +119,6 @@ def _save_if_possible(progress):
 
 
 def _execute(job, progress):
-    _skip_slow_imports()
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
@@ -131,11 +136,13 @@ def _execute(job, progress):
         return _result("crashed", progress, type(error).__name__, str(error))
 
 
-def _skip_slow_imports():
+def _load():
     # jsonschema loads the first two if they are there, to check IRIs and URIs that notebooks do not
     # have; one builds a grammar on import, a second on a laptop. papermill loads the third, and
     # numpy with it, for notebooks that lie in Hadoop. The kernel is another process, and has them all.
     sys.modules.update(dict.fromkeys(("rfc3987_syntax", "rfc3986_validator", "pyarrow")))
+    import jupyter_client  # noqa: F401
+    import papermill  # noqa: F401
 
 
 def _kernel_manager(folder):
