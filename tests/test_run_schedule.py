@@ -2,12 +2,14 @@
 
 import json
 import time
+from dataclasses import asdict
 
 import pytest
 from notebook_maker import make
 
 from course_utils.errors import CourseError
 from course_utils.gpu import nvml
+from course_utils.learn.paths import project_dir
 from course_utils.run import history, machine, plan
 from course_utils.run.containment import watchdog
 from course_utils.run.graph import in_order, seconds_to_the_end, waits_for
@@ -169,3 +171,15 @@ def test_a_thousand_notebooks_are_planned_in_seconds(tmp_path):
         ended.add(running.popitem()[0])
     assert len(ended) == 1000
     assert time.monotonic() - started < 30
+
+
+def test_the_starter_file_is_made_from_what_passed_in_real_reports(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(project_dir() / "tools"))
+    import starter_costs
+
+    rows = [row("a", profile="cpu"), row("b", "failed", profile="cpu"), row("c", profile="cpu", from_cache=True)]
+    for name, seconds in (("old", 9.0), ("new", 4.0)):
+        lessons = [asdict(one) | {"seconds": seconds} for one in rows]
+        (tmp_path / name).write_text(json.dumps({"lessons": lessons}))
+    assert starter_costs.main([tmp_path / "old", tmp_path / "new"], tmp_path / "costs.json") == 1
+    assert history._load(tmp_path / "costs.json") == {("a", "cpu"): Cost(4.0, 7)}

@@ -1,0 +1,33 @@
+"""What lessons take before a machine has run them itself, from reports of real runs:
+
+    python tools/starter_costs.py runs/2026-11-28_10-00-00/report.json …
+
+writes course_utils/run/costs.json. Only lessons that passed and did not come from the cache count;
+where two reports have the same lesson in the same profile, the later one on the command line counts.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from course_utils.run import history
+
+
+def main(paths, target=history.STARTER):
+    """Collect and write; the number of measured pairs of lesson and profile."""
+    costs = dict(pair for path in paths for pair in measured(json.loads(Path(path).read_text())))
+    history.write(target, costs)
+    return len(costs)
+
+
+def measured(report):
+    """Pairs ((lesson, profile), Cost) in a `report.json`."""
+    for row in report["lessons"]:
+        if row["status"] == "passed" and not row.get("from_cache"):
+            yield (row["lesson"], row["profile"]), history.Cost(row["seconds"], row["peak_bytes"])
+
+
+if __name__ == "__main__":
+    if not sys.argv[1:]:
+        sys.exit(__doc__)
+    print(f"{main(sys.argv[1:])} lessons in a profile written to {history.STARTER}")
