@@ -9,6 +9,7 @@ from course_utils.errors import CourseError
 
 cache_app = typer.Typer(help="What earlier runs left, so that nothing runs twice.", no_args_is_help=True)
 
+TIMEOUT = 900.0  # seconds
 Lessons = Annotated[list[str] | None, typer.Argument(help="week01, 01 or a notebook's file.", show_default=False)]
 Profile = Annotated[str | None, typer.Option(help="smoke, cpu, gpu12, gpu16, gpu24; auto by default.")]
 Jobs = Annotated[int | None, typer.Option(help="Notebooks at a time; one per core by default.")]
@@ -24,7 +25,7 @@ def run(
     profile: Profile = None,
     jobs: Jobs = None,
     parameter: Parameters = None,
-    timeout: Annotated[float, typer.Option(help="Deadline for each whole notebook, in seconds.")] = 900,
+    timeout: Annotated[float, typer.Option(help="Deadline for each whole notebook, in seconds.")] = TIMEOUT,
     report: Annotated[Path | None, typer.Option(help="Folder of the report; runs/<time> by default.")] = None,
     mode: Mode = "blank",
     retries: Annotated[int, typer.Option(help="Times to run a notebook again whose kernel died.")] = 0,
@@ -44,7 +45,7 @@ def run(
     with cluster.joined(on, jobs) as pool:
         shared = {"report_dir": report, "log": log, **cluster.options(pool, cache)}
         if resume:
-            _require_nothing_else(lessons, all, profile, jobs, parameter)
+            _require_nothing_else(lessons, all, profile, jobs, parameter, retries, timeout != TIMEOUT, mode != "blank")
             done = course.resume_course(**shared)
         else:
             done = course.run_course(

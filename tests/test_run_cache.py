@@ -11,6 +11,7 @@ import pytest
 from notebook_maker import make
 
 from course_utils.errors import CourseError
+from course_utils.learn.catalog import lesson_of
 from course_utils.learn.paths import runs_dir
 from course_utils.run import cache, explain, pool
 from course_utils.run.containment import watchdog
@@ -88,6 +89,17 @@ def test_entries_of_a_lesson_are_counted_without_a_clock(tmp_path):
 def test_a_cache_that_cannot_be_written_does_not_harm_the_run(tmp_path):
     (tmp_path / "file").write_text("")
     assert not cache.put(KEY, INGREDIENTS, ROW, RESULT, tmp_path / "file" / "cache")
+
+
+def test_what_a_killed_runner_left_unfinished_is_swept(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left, held = tmp_path / f".part-{ended.pid}-x", tmp_path / f".part-{os.getpid()}-x"
+    for path in (left, held):
+        path.mkdir()
+    cache.put(KEY, INGREDIENTS, ROW, RESULT, tmp_path)
+    assert (left.exists(), held.exists()) == (False, True)
+    assert len(cache.entries(tmp_path)) == 1
 
 
 WRITER = """
@@ -180,6 +192,17 @@ def test_a_second_run_performs_nothing_and_restores_everything(tmp_path, perform
     for name in ("receipts/a.json", "artefacts/a/weights", "artefacts/b/weights"):
         assert (second.folder / name).read_bytes() == (first.folder / name).read_bytes()
     assert json.loads((second.folder / "b.ipynb").read_text())["metadata"]["seen"] == {"a": ["weights"]}
+
+
+def test_a_renamed_notebook_comes_from_the_cache_under_its_new_name(tmp_path, performed):
+    old = make(tmp_path, "week98_old")
+    run(tmp_path, [old])
+    old.path.rename(tmp_path / "week98_new.ipynb")
+    report = run(tmp_path, [lesson_of(tmp_path / "week98_new.ipynb")], 2)
+    [row] = report.lessons
+    assert (row.from_cache, row.notebook, row.copy) == (True, "week98_new.ipynb", "week98_new.ipynb")
+    assert (report.folder / row.copy).exists()
+    assert performed == ["week98"]
 
 
 def test_without_the_cache_everything_runs_and_nothing_is_stored(tmp_path, performed):

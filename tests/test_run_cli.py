@@ -53,6 +53,12 @@ def assert_one_sentence(done, sentence):
         (["GOOD", "BARE"], "bare.ipynb has no cell tagged 'parameters'"),
         (["GOOD", "--jobs", "0"], "--jobs must be 1 or more, not 0"),
         (["GOOD", "--timeout", "-1"], "--timeout must be a positive number of seconds, not -1"),
+        (["GOOD", "--retries", "-1"], "--retries must be 0 or more, not -1"),
+        (["GOOD", "--mode", "right"], "There is no mode 'right'. Choose blank, reference, mistakes."),
+        (["GOOD", "--mode", "mistakes"], "The mode 'mistakes' makes no run of these lessons"),
+        (["GOOD", "--resume"], "--resume goes on with a run as it was begun"),
+        (["--resume", "--retries", "2"], "--resume goes on with a run as it was begun"),
+        (["--resume"], "There is nothing to resume"),
     ],
     ids=lambda value: (" ".join(value) or "nothing") if isinstance(value, list) else "",
 )

@@ -5,10 +5,12 @@ import pytest
 from notebook_maker import make
 
 from course_utils.errors import CourseError
+from course_utils.learn import catalog
 from course_utils.learn.catalog import LessonFile
-from course_utils.run import plan
+from course_utils.run import plan, pool
 from course_utils.run.course import run_course
 from course_utils.run.notebook import parse_parameters, read
+from course_utils.run.task import Outcome, Result
 
 
 def refused(tmp_path, lessons, match, **options):
@@ -135,3 +137,30 @@ def test_a_report_under_a_file_is_refused(tmp_path):
     with pytest.raises(CourseError, match="is not a folder"):
         run_course([make(tmp_path, "a")], report_dir=tmp_path / "file" / "report")
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_mistakes_make_several_runs_of_a_lesson_with_a_copy_each(tmp_path):
+    lesson = catalog.resolve("week01")
+    made = plan.make([lesson], "smoke", None, None, 9, tmp_path / "report", None, mode="mistakes")
+    most = max(len(one.mistakes) for one in catalog.exercises_of("week01").values())
+    assert [one.lesson for one in made.notebooks] == [f"week01-mistakes-{number + 1}" for number in range(most)]
+    assert [one.copy_name for one in made.notebooks] == [f"{one.lesson}.ipynb" for one in made.notebooks]
+    assert {one.origin for one in made.notebooks} == {"week01"}
+    assert made.notebooks[0].title.endswith("(mistakes-1)")
+
+
+def test_the_reference_makes_one_run_under_the_lessons_own_name(tmp_path):
+    lesson = catalog.resolve("week01")
+    [one] = plan.make([lesson], "smoke", None, None, 9, tmp_path / "report", None, mode="reference").notebooks
+    assert (one.lesson, one.copy_name, one.label) == ("week01", lesson.path.name, "reference")
+
+
+def test_a_check_that_does_not_say_what_it_must_fails_the_run(tmp_path, monkeypatch):
+    outcome = Outcome("passed", 0.1, None, None, None)
+    monkeypatch.setattr(
+        pool, "perform", lambda task, *_: Result(outcome, task.source)
+    )  # nothing ran, so nothing was said
+    report = run_course([catalog.resolve("week01")], mode="reference", report_dir=tmp_path / "report")
+    [row] = report.lessons
+    assert (row.status, row.error.name) == ("failed", "WrongVerdict")
+    assert "week01." in row.error.message and row.error.cell is not None

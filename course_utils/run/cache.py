@@ -102,7 +102,8 @@ def _numbers(place, lesson):
 
 def _publish(place, key, files):
     place.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=place, prefix=_UNFINISHED))
+    _sweep(place)
+    part = _part(place)
     try:
         write_below(part, files)
         os.chmod(part, 0o755)
@@ -113,6 +114,17 @@ def _publish(place, key, files):
         return (place / key / _MANIFEST).exists()
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _part(place):
+    return Path(tempfile.mkdtemp(dir=place, prefix=f"{_UNFINISHED}{os.getpid()}-"))
+
+
+def _sweep(place):
+    """Remove what killed runners left unfinished: folders named for a process that is gone."""
+    for path in place.glob(f"{_UNFINISHED}*-*"):
+        if not Path("/proc", path.name.split("-")[1]).exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _read(key, files):
@@ -132,7 +144,7 @@ def _read(key, files):
 
 def _discard(entry):
     # Renamed first: another runner must not meet it half removed.
-    gone = Path(tempfile.mkdtemp(dir=entry.parent, prefix=_UNFINISHED))
+    gone = _part(entry.parent)
     with suppress(OSError):
         os.rename(entry, gone / entry.name)
     shutil.rmtree(gone, ignore_errors=True)

@@ -78,7 +78,8 @@ def _from_cache(run, notebook):
         return None
     copy = restore.with_prose(found.copy, prepared.text)
     restore.store(run.plan.folder, notebook, copy, found.receipt, found.artefacts)
-    return replace(found.row, lesson=notebook.lesson, title=notebook.title, notebook=notebook.path.name)
+    names = {"title": notebook.title, "notebook": notebook.path.name, "copy": notebook.copy_name}
+    return replace(found.row, **names)
 
 
 def _start(run, turns, pool):
