@@ -28,6 +28,16 @@ for path in sys.argv[1:]:
     nbclient.NotebookClient(notebook, kernel_name="python3").execute()
     nbformat.write(notebook, path + ".out")
 """
+SHARE, ALL = "two notebooks that train, each with its share of the threads", "each with all of them"
+_TRAIN = """
+import torch
+net = torch.nn.Sequential(torch.nn.Linear(512, 1024), torch.nn.ReLU(), torch.nn.Linear(1024, 512))
+optimiser = torch.optim.SGD(net.parameters(), 0.01)
+for _ in range(500):
+    optimiser.zero_grad()
+    net(torch.randn(64, 512)).square().mean().backward()
+    optimiser.step()
+"""
 _LESSON = "import course_utils as course\nlesson = course.start('week01')\ncourse.check('week01.loss', None)"
 _PLAN = """
 import json, resource, sys, time
@@ -93,13 +103,32 @@ def plan_a_thousand(folder, make):
     return json.loads(done.stdout)
 
 
-def show(many, planned):
-    """Print both results."""
+def two_that_compute(folder, make, rounds):
+    """Seconds of two notebooks at once that train a small net, each with its share of the cores and each with all."""
+    home = folder / "two"
+    home.mkdir()
+    paths = [str(make(home / f"train{number}.ipynb", code=_TRAIN)) for number in range(2)]
+    every = str(len(os.sched_getaffinity(0)))
+    ways = {SHARE: {}, ALL: dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), every)}
+    seconds = {name: [] for name in ways}
+    for number in range(rounds):
+        for name, variables in ways.items():
+            report = folder / f"two{number}{len(variables)}"
+            command = [COURSE, "run", *paths, "--jobs", "2", "--no-cache", "--report", str(report)]
+            started = time.perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | variables)
+            seconds[name].append(round(time.perf_counter() - started, 2))
+    return {"seconds": seconds, "median_seconds": {name: median(values) for name, values in seconds.items()}}
+
+
+def show(many, planned, two):
+    """Print all results."""
     print()
     for name, value in many["median_seconds"].items():
         ratio = many["ratio_of_medians"].get(name)
         print(f"{name:40}{value:8.2f} s" + ("" if ratio is None else f"   course run takes {ratio:.2f} of it"))
     print(f"passed of {COUNT}: {many['passed']}; the runner held {many['runner_peak_bytes'] / 1024**2:.0f} MiB")
+    print(", ".join(f"{name}: {value:.1f} s" for name, value in two["median_seconds"].items()))
     print(f"{planned['notebooks']} planned in {planned['seconds']} s with {planned['peak_bytes'] / 1024**2:.0f} MiB")
 
 

@@ -37,11 +37,12 @@ def main():
         seconds = measure(trivial_notebook(Path(folder) / "trivial.ipynb"), Path(folder), options.rounds)
         many = forty.measure(Path(folder), trivial_notebook, options.rounds_of_forty)
         planned = forty.plan_a_thousand(Path(folder), trivial_notebook)
-    record = _record(options.rounds, seconds) | {"forty": many, "planned": planned}
+        two = forty.two_that_compute(Path(folder), trivial_notebook, 3)
+    record = _record(options.rounds, seconds) | {"forty": many, "planned": planned, "two": two}
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(RESULT, json.dumps(record, indent=1) + "\n")
     _show(record)
-    forty.show(many, planned)
+    forty.show(many, planned, two)
 
 
 def _options():
