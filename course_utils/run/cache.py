@@ -144,10 +144,12 @@ def _read(key, files):
 
 def _discard(entry):
     # Renamed first: another runner must not meet it half removed.
-    gone = _part(entry.parent)
-    with suppress(OSError):
-        os.rename(entry, gone / entry.name)
-    shutil.rmtree(gone, ignore_errors=True)
+    with suppress(OSError):  # a read-only cache keeps what is damaged; it is no entry all the same
+        gone = _part(entry.parent)
+        try:
+            os.rename(entry, gone / entry.name)
+        finally:
+            shutil.rmtree(gone, ignore_errors=True)
 
 
 def _json(value):
