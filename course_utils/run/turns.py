@@ -38,7 +38,7 @@ def perform_all(run, pool):
             if not futures:
                 return
             for future in wait(futures, _POLL_SECONDS, FIRST_COMPLETED).done:
-                _take(run, turns, futures.pop(future), future)
+                _take(run, turns, futures.pop(future), _result(future, pool.is_remote))
             if run.stop.is_set() and pool.is_remote:
                 for future in futures:
                     future.cancel()
@@ -96,9 +96,9 @@ def _start(run, turns, pool):
     return started
 
 
-def _take(run, turns, lesson, future):
-    notebook, prepared = turns.notebooks[lesson], run.prepared[lesson]
-    result = _checked(notebook, _result(future))
+def _take(run, turns, lesson, result):
+    notebook = turns.notebooks[lesson]
+    result = _checked(notebook, result)
     if result.outcome.status == "unwritable":
         raise OSError(None, result.outcome.error["message"])
     del turns.running[lesson]
@@ -106,33 +106,29 @@ def _take(run, turns, lesson, future):
         turns.waiting.insert(0, lesson)
         return
     restore.store(run.plan.folder, notebook, result.copy, result.receipt, result.artefacts)
-    row = replace(
-        reporting.make_row(
-            notebook, run.plan.profile, result.outcome, run.plan.folder / notebook.copy_name, prepared.warnings
-        ),
-        attempts=run.attempts[lesson],
-        key=prepared.key,
-    )
+    row = _row(run, notebook, result.outcome)
     turns.ended.add(lesson)
     run.note(row)
     if run.use_cache and row.status == "passed":
         _remember(run, notebook, row, result)
 
 
-def _result(future):
+def _row(run, notebook, outcome):
+    prepared, copy = run.prepared[notebook.lesson], run.plan.folder / notebook.copy_name
+    row = reporting.make_row(notebook, run.plan.profile, outcome, copy, prepared.warnings)
+    return replace(row, attempts=run.attempts[notebook.lesson], key=prepared.key)
+
+
+def _result(future, is_remote):
     """The task's `Result`; where the machine that ran it was lost, one that says so."""
     try:
         return future.result()
     except CancelledError:
-        return _without(Outcome("stopped", None, None, _error("Stopped", "the run was stopped here"), None))
-    except OSError:
-        raise
+        return Result(Outcome("stopped", None, None, _error("Stopped", "the run was stopped here"), None))
     except Exception as error:
-        return _without(Outcome("crashed", None, None, _error(type(error).__name__, str(error)), None))
-
-
-def _without(outcome):
-    return Result(outcome)
+        if isinstance(error, OSError) and not is_remote:
+            raise  # this machine's disk is full, or its files cannot be had: no other notebook would fare better
+        return Result(Outcome("crashed", None, None, _error(type(error).__name__, str(error)), None))
 
 
 def _error(name, message):
