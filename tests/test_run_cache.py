@@ -150,10 +150,10 @@ def test_a_copy_from_the_cache_shows_today_s_prose():
 def test_ingredients_are_compared_one_by_one():
     rows = explain.compare({"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "9", "d": "4"})
     assert rows == [
-        ("b", "changed", "2", "9"),
-        ("d", "new", "n/a", "4"),
-        ("c", "gone", "3", "n/a"),
         ("a", "same", "1", "1"),
+        ("c", "gone", "3", "n/a"),
+        ("d", "new", "n/a", "4"),
+        ("b", "changed", "2", "9"),
     ]
 
 
@@ -293,5 +293,5 @@ def test_explain_says_what_changed(tmp_path, performed):
     assert ask()[1].startswith("a comes from the cache")
     make(tmp_path, "a", "x = 2")
     rows, verdict = ask()
-    assert (rows[0][:2], rows[1][1]) == (("code", "changed"), "same")
+    assert (rows[-1][:2], rows[-2][1]) == (("code", "changed"), "same")
     assert verdict.startswith("a will run again: 1 of")

@@ -10,12 +10,12 @@ from course_utils.run.prepare import expected
 from course_utils.run.reach import Tree
 
 _SHOWN = 24  # characters of a value: enough to tell two hashes apart
-_ORDER = ("changed", "new", "gone", "same")
+_ORDER = ("same", "gone", "new", "changed")  # on a terminal the last lines are those that are seen
 _DEADLINE_SECONDS = 900  # no ingredient
 
 
 def explain(lesson, lessons, profile, parameters, jobs, mode, place: Path | None = None):
-    """Rows (ingredient, state, in the entry, now), what differs first, and a sentence with the verdict.
+    """Rows (ingredient, state, in the entry, now), what differs last, and a sentence with the verdict.
 
     `lessons` are those of the run that is asked about, `place` the cache's folder. Raises CourseError as a run does.
     """
@@ -31,7 +31,7 @@ def explain(lesson, lessons, profile, parameters, jobs, mode, place: Path | None
 
 
 def compare(old, new):
-    """Rows (ingredient, state, old value, new value): changed ones, new ones, gone ones, then the same."""
+    """Rows (ingredient, state, old value, new value): the same ones, those gone, new ones, then changed ones."""
     rows = [(name, _state(old, new, name), _short(old.get(name)), _short(new.get(name))) for name in {**old, **new}]
     return sorted(rows, key=lambda row: (_ORDER.index(row[1]), row[0]))
 
