@@ -22,7 +22,7 @@ def shares(rng, count):
     difficulty=1,
     **CLOSE,
     hints=(
-        "After step t the picture has been multiplied by √(1 − β) once for every step so far: what happens to several factors?",
+        "Each step multiplies the picture's *variance* by 1 − β. What happens to several factors in a row?",
         "`torch.cumprod(…, dim=0)` multiplies up, and keeps each product on the way.",
     ),
 )
@@ -47,6 +47,11 @@ def _(betas):
 @alpha_bars.mistake("You multiplied the βs. What is left after a step is 1 − β, so the product is over 1 − β.")
 def _(betas):
     return betas.cumprod(0)
+
+
+@alpha_bars.mistake("That is √ᾱ, the picture's own factor. ᾱ is the share of its *variance*: leave the root out.")
+def _(betas):
+    return (1 - betas).sqrt().cumprod(0)
 
 
 @alpha_bars.mistake("Your list is one step late: its first entry must already hold the first step, 1 − β₁.")
@@ -75,7 +80,7 @@ def _(rng):
     yield Case(
         (torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), torch.tensor([0.25])), note="a white picture, no noise"
     )
-    for count, channels, side in ((3, 1, 4), (4, 3, 5)):
+    for count, channels, side in ((3, 1, 3), (4, 3, 4)):  # as many pictures as columns: the wrong axis fits, too
         size = count, channels, side, side
         yield Case(
             (normal(rng, *size), normal(rng, *size), shares(rng, count)), note=f"{count} pictures, {channels} channels"
@@ -94,6 +99,17 @@ def _(x0, noise, alpha_bar):
 def _(x0, noise, alpha_bar):
     share = alpha_bar.view(-1, 1, 1, 1)
     return (1 - share).sqrt() * x0 + share.sqrt() * noise
+
+
+@noised.mistake("ᾱ was lined up with the columns, not with the pictures: `alpha_bar.view(-1, 1, 1, 1)`.")
+def _(x0, noise, alpha_bar):
+    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise
+
+
+@noised.mistake("The noise's factor is √(1 − ᾱ), the root of the whole difference, not 1 − √ᾱ.")
+def _(x0, noise, alpha_bar):
+    share = alpha_bar.view(-1, 1, 1, 1)
+    return share.sqrt() * x0 + (1 - share.sqrt()) * noise
 
 
 @noised.mistake("You used the first picture's ᾱ for all. Each picture of the batch has its own.")
@@ -138,6 +154,11 @@ def _(x_t, v, alpha_bar):
     return (1 - alpha_bar) ** 0.5 * x_t + alpha_bar**0.5 * v
 
 
+@x0_from_v.mistake("You left out the roots: the factors are √ᾱ and √(1 − ᾱ).")
+def _(x_t, v, alpha_bar):
+    return alpha_bar * x_t - (1 - alpha_bar) * v
+
+
 @exercise(
     "week08a.ddim_step",
     points=3,
@@ -174,10 +195,16 @@ def _(x_t, noise, alpha_bar, alpha_bar_before):
     return alpha_bar_before**0.5 * x0 + (1 - alpha_bar) ** 0.5 * noise
 
 
-@ddim_step.mistake("You subtracted the noise without dividing by √ᾱ: the clean picture comes out too dark.")
+@ddim_step.mistake("You subtracted the noise without dividing by √ᾱ: the clean picture comes out too faint.")
 def _(x_t, noise, alpha_bar, alpha_bar_before):
     x0 = x_t - (1 - alpha_bar) ** 0.5 * noise
     return alpha_bar_before**0.5 * x0 + (1 - alpha_bar_before) ** 0.5 * noise
+
+
+@ddim_step.mistake("The two levels are swapped: x_t belongs to `alpha_bar`, the result to `alpha_bar_before`.")
+def _(x_t, noise, alpha_bar, alpha_bar_before):
+    x0 = (x_t - (1 - alpha_bar_before) ** 0.5 * noise) / alpha_bar_before**0.5
+    return alpha_bar**0.5 * x0 + (1 - alpha_bar) ** 0.5 * noise
 
 
 @exercise(
