@@ -161,7 +161,7 @@ def _differences(theirs, here, locked):
         elif installed is not None and plain(installed) != version:
             yield f"{name} {installed} in place of {version}"
     if theirs.source != here.source:
-        yield "another state of course_utils"
+        yield "another state of course_utils (a worker that ran when it changed must be started again)"
 
 
 def _threads(workers):
