@@ -55,6 +55,12 @@ def _(words, length, start, end, filler):
     return [filler] * (length - len(row)) + row
 
 
+@prompt_ids.mistake("You filled up with the end token. Stable Diffusion 1.5 does so by chance: take `filler`.")
+def _(words, length, start, end, filler):
+    row = [start, *words[: length - 2], end]
+    return row + [end] * (length - len(row))
+
+
 @exercise(
     "week08b.latent_scaling",
     points=1,
@@ -63,7 +69,7 @@ def _(words, length, start, end, filler):
     **CLOSE,
     hints=(
         "The VAE's numbers are about 1/0.18 times too large for a U-Net that expects variance 1. Which way does each go?",
-        "Into the U-Net's world: multiply. Back to the decoder: divide.",
+        "One of the two is multiplied by the factor, the other divided: there and back must give the same numbers.",
     ),
 )
 def latent_scaling(encoded, denoised, scaling_factor):
@@ -89,9 +95,9 @@ def _(encoded, denoised, scaling_factor):
     return encoded * scaling_factor, denoised * scaling_factor
 
 
-@latent_scaling.mistake("The way in is right; on the way back the factor is missing: divide by it.")
+@latent_scaling.mistake("The way back is right. On the way in, to the U-Net, multiply by the factor.")
 def _(encoded, denoised, scaling_factor):
-    return encoded * scaling_factor, denoised
+    return encoded / scaling_factor, denoised / scaling_factor
 
 
 @exercise(
@@ -164,7 +170,7 @@ def _(unet, latents, t, empty, text, scale):
     ),
 )
 def img2img_steps(times, strength):
-    count = min(int(len(times) * strength), len(times))
+    count = int(len(times) * strength)
     return times[len(times) - count :]
 
 
@@ -186,6 +192,18 @@ def _(times, strength):
 @img2img_steps.mistake("You walk the share that should be left out: a strength of 1 must walk all steps.")
 def _(times, strength):
     return times[int(len(times) * strength) :]
+
+
+@img2img_steps.mistake(
+    "`times[-0:]` is the whole list, so strength 0 walks all. Count from the front: `len(times) - count`."
+)
+def _(times, strength):
+    return times[-int(len(times) * strength) :]
+
+
+@img2img_steps.mistake("You rounded down what is left *out*. Round down what is walked: 18 of 25 at strength 0.75.")
+def _(times, strength):
+    return times[int(len(times) * (1 - strength)) :]
 
 
 @exercise(
