@@ -263,6 +263,34 @@ def test_slurm_gets_what_the_table_says(tmp_path):
     assert "--nthreads 1 " in script and "--nthreads 8" not in script
 
 
+SBATCH = """#!/bin/bash
+cp "$1" "$FOLDER/job.sh"
+setsid bash "$FOLDER/job.sh" >"$FOLDER/job.log" 2>&1 </dev/null &
+echo "Submitted batch job $!"
+"""
+SCANCEL = """#!/bin/bash
+kill -- -$1
+"""
+
+
+@pytest.mark.slow
+def test_a_job_of_slurm_becomes_a_worker_and_ends_with_the_run(tmp_path, monkeypatch):
+    pytest.importorskip("dask_jobqueue", reason="the extra 'cluster' is not installed")
+    for name, script in {"sbatch": SBATCH, "scancel": SCANCEL}.items():  # they stand in for Slurm, on this machine
+        (tmp_path / name).write_text(script)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("FOLDER", str(tmp_path))
+    monkeypatch.setattr(cluster_config, "project_dir", lambda: tmp_path)
+    configured(tmp_path, '[slurm]\ncores = 4\nmemory = "2 GB"\ninterface = "lo"\nwait_seconds = 60\n')
+    with cluster.joined("slurm") as pool:
+        assert pool.capacity.jobs == 1
+        assert printed(pool.submit(task(tmp_path, "print(1)"), None, None).result(60)) == ["1"]
+        scheduler_address = (tmp_path / "job.sh").read_text().partition("tcp://")[2].split()[0]
+        assert survivors(f"tcp://{scheduler_address}")
+    assert wait_for(lambda: not survivors(f"tcp://{scheduler_address}"), 10)
+
+
 def test_kubernetes_gets_what_the_table_says(tmp_path):
     pytest.importorskip("dask_kubernetes", reason="no extra brings dask-kubernetes")
     path = configured(

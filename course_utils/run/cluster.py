@@ -113,13 +113,15 @@ def _connected(where):
 
 
 def _wait(client, where, seconds):
+    hints = {
+        "slurm": "`squeue` tells whether its job waits; wait_seconds in cluster.toml gives it longer.",
+        "kubernetes": "`kubectl get pods` tells what its pod waits for; wait_seconds in cluster.toml gives it longer.",
+    }
+    start = "Start one in this course's environment, with `dask worker ADDRESS --nthreads 1`."
     try:
         client.wait_for_workers(1, timeout=seconds)
     except TimeoutError:
-        raise CourseError(
-            f"The scheduler at {where} has no worker after {seconds:g} s. Start one in this course's environment, "
-            "with `dask worker ADDRESS --nthreads 1`."
-        ) from None
+        raise CourseError(f"{where} has no worker after {seconds:g} s. {hints.get(where, start)}") from None
 
 
 def _introduced(client, names):
