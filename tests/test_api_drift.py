@@ -121,7 +121,7 @@ def found(checked):
         ("Model(3).too(1)", "name", "Model has no 'too'; the nearest is 'to'"),
         ("Model.load('x').to('cpu').size()", "name", "has no 'size'"),
         ("lib.train(1, epoch=3)", "keyword", "train takes no keyword 'epoch'; the nearest is 'epochs'"),
-        ("Model(3, widht=4)", "keyword", "Model takes no keyword 'widht'; the nearest is 'width'"),
+        ("Model(3, wide=4)", "keyword", "Model takes no keyword 'wide'; the nearest is 'width'"),
         ("Model.load('x', devise=1)", "keyword", "load takes no keyword 'devise'; the nearest is 'device'"),
         ("m = Model(3)\nm.to(1, copy=True)", "keyword", "to takes no keyword 'copy'"),
         ("def go(m: Model):\n    return m.to(1, copy=True)", "keyword", "to takes no keyword 'copy'"),

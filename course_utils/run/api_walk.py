@@ -22,6 +22,7 @@ _OPERATORS = {
     ast.Mult: "__mul__",
     ast.Div: "__truediv__",
     ast.MatMult: "__matmul__",
+    ast.Pow: "__pow__",
 }
 
 
@@ -91,7 +92,7 @@ class _Visitor(ast.NodeVisitor):
             return api_values.called(self.value(node.func), node)
         if isinstance(node, ast.Constant):
             return an(type(node.value))
-        if isinstance(node, ast.BinOp | ast.UnaryOp | ast.Subscript):
+        if isinstance(node, ast.BinOp | ast.UnaryOp | ast.Compare | ast.Subscript):
             return self._operated(node)
         kind = _DISPLAYS.get(type(node))
         return an(kind) if kind else None
@@ -101,8 +102,11 @@ class _Visitor(ast.NodeVisitor):
             operand, method = self.value(node.value), "__getitem__"
         elif isinstance(node, ast.UnaryOp):
             operand, method = self.value(node.operand), "__neg__"
+        elif isinstance(node, ast.Compare):
+            operand, method = self.value(node.left), "__eq__"
         else:
-            operand, method = self.value(node.left), _OPERATORS.get(type(node.op), "")
+            left, method = self.value(node.left), _OPERATORS.get(type(node.op), "")
+            operand = self.value(node.right) if left is not None and left.is_own else left
         if operand is None or not operand.made:
             return None
         return api_values.called(api_values.attribute_or_none(operand, method), ast.Call(node, [], []))
