@@ -11,7 +11,7 @@ import json
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import gather_object, set_seed
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -85,8 +85,10 @@ def main(epochs, batch_size, rate):
         "accuracy": round(accuracy(accelerator, network, test), 4),
         "weights": fingerprint(accelerator.unwrap_model(network)),
     }
-    print(json.dumps(record), flush=True)
-    accelerator.end_training()
+    lines = map(json.dumps, gather_object([record]))
+    accelerator.print("\n".join(lines))  # by one process only
+    accelerator.free_memory(network, optimizer, training, test)
+    accelerator.end_training()  # only now: what still held a tensor could abort a process at its end
 
 
 if __name__ == "__main__":

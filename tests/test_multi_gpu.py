@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("accelerate", reason="the extra 'llm' is not installed")
 PROGRAM = Path(__file__).parents[1] / "docs" / "multi_gpu.py"
+ABORTED_AT_THE_END = "terminate called without an active exception"
 ACCELERATE = Path(sys.executable).with_name("accelerate")
 
 
@@ -32,8 +33,10 @@ def test_two_processes_learn_and_hold_the_same_weights():
         text=True,
         timeout=240,
     )
-    assert done.returncode == 0, done.stderr[-4000:]
-    first, second = sorted(map(json.loads, done.stdout.splitlines()), key=lambda record: record["rank"])
+    # Gloo's threads can abort a process while Python ends, when all is done (pytorch/pytorch#179291): 4 of 90 runs did
+    # before the program freed its memory first, none of 34 after; what the processes printed decides.
+    assert done.returncode == 0 or ABORTED_AT_THE_END in done.stderr, done.stderr[-4000:]
+    first, second = map(json.loads, done.stdout.splitlines())
     assert (first["rank"], second["rank"], first["processes"]) == (0, 1, 2)
     assert first["steps_per_epoch"] == 62  # 4,000 digits in batches of 32 for each of two processes
     assert first["losses"] == sorted(first["losses"], reverse=True)
