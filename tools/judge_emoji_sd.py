@@ -1,9 +1,10 @@
-"""Judges Emoji-SD on pictures that it draws with fixed seeds: by two classifiers and by the nearest real picture.
+"""Judges Emoji-SD on pictures that it draws with fixed seeds: by a classifier and by the nearest real picture.
 
     python tools/judge_emoji_sd.py runs/emoji_sd/seed0
 
 Prompts are training names with the vendors they were trained with, name × vendor pairs that were held out, and names
-that were held out whole. The classifiers of categories and of vendors never see a held-out name.
+that were held out whole. The classifier of categories and vendors sees none of these names, so that what it says about
+the real pictures of them is a fair mark to reach.
 """
 
 import argparse
@@ -11,16 +12,12 @@ import json
 from pathlib import Path
 
 import checkpoints
+import emoji_classifier
 import emoji_sd_data as data
 import torch
-from torch.nn import functional
-
-from course_utils.learn import assets
-from course_utils.learn.efficientnet_lite import efficientnet_lite0
 
 CATEGORIES = tuple(data.CATEGORIES.values())
 NAMES = 200  # training names that are judged, each in the styles that it was trained in
-BLOCKS = (1, 4, 8, 11)  # of EfficientNet, from strokes to things
 SCALES = (1.0, 2.0, 3.0, 5.0, 7.5)
 
 
@@ -49,7 +46,7 @@ def judged(given, names):
     for group, prompts in groups(names, given.names).items():
         drawn = draw(given, [prompt(names[i], vendor) for i, vendor in prompts])
         originals = torch.stack([real[i, data.vendors().index(vendor)] for i, vendor in prompts])
-        found[group] = scored(judge, names, real, prompts, drawn, originals)
+        found[group] = scored(judge, names, real, prompts, drawn, originals, unpacked(given, originals))
     found["guidance sweep"] = swept(given, names, real)
     found["VAE, decibel on held-out names"] = decibel(given, names)
     return found
@@ -99,13 +96,14 @@ def groups(names, count):
     }
 
 
-def scored(judge, names, real, prompts, drawn, originals):
+def scored(judge, names, real, prompts, drawn, originals, repacked):
     """The figures of one group; shares from 0 to 1."""
     wanted = torch.tensor([CATEGORIES.index(names[i].category) for i, _ in prompts])
     style = torch.tensor([data.vendors().index(vendor) for _, vendor in prompts])
     nearest = torch.cat([nearest_name(one, real) for one in drawn.split(64)])
     right = nearest == torch.tensor([i for i, _ in prompts])
     (categories, styles), (real_categories, real_styles) = judge(drawn), judge(originals)
+    repacked_categories, _ = judge(repacked)
     mixed = wanted[torch.randperm(len(wanted), generator=torch.Generator().manual_seed(0))]
     return {
         "pictures": len(drawn),
@@ -113,6 +111,7 @@ def scored(judge, names, real, prompts, drawn, originals):
         "nearest real picture has the name": right.float().mean().item(),
         "category": balanced(categories, wanted),
         "category, real pictures": balanced(real_categories, wanted),
+        "category, real pictures packed and unpacked": balanced(repacked_categories, wanted),
         "category, prompts shuffled": balanced(categories, mixed),
         "style word": balanced(styles, style),
         "style word, real pictures": balanced(real_styles, style),
@@ -152,50 +151,14 @@ def as_tensor(pictures):
 
 
 def classifier(given, names):
-    """A function from pictures to (numbers of categories, numbers of vendors), fitted on training names alone.
-
-    Two logistic regressions on what EfficientNet-Lite0, trained on ImageNet, sees in a picture. They see each real
-    picture twice, as it is and packed and unpacked by the VAE, or they would judge how sharp a picture is.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    look = looker()
-    seen = [one for one in names if not one.held_out]
+    """A function from pictures to (numbers of categories, numbers of vendors), trained on names that are not judged."""
+    judged_names = {i for prompts in groups(names, given.names).values() for i, _ in prompts}
+    seen = [one for i, one in enumerate(names) if not one.held_out and i not in judged_names]
     real = torch.cat([as_tensor(one.pictures) for one in seen])
-    found = look(torch.cat([real, unpacked(given, real)]))
-    category = 2 * [CATEGORIES.index(one.category) for one in seen for _ in data.vendors()]
-    vendor = 2 * [*range(len(data.vendors()))] * len(seen)
-    fitted = [
-        make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=300)).fit(found, wanted)
-        for strength, wanted in ((0.002, category), (0.01, vendor))
-    ]
-
-    def judge(pictures):
-        found = look(pictures)
-        return tuple(torch.tensor(one.predict(found)) for one in fitted)
-
-    return judge
-
-
-def looker():
-    """A function from pictures to EfficientNet's last features, and mean and deviation of those of four of its blocks."""
-    net, caught = efficientnet_lite0(assets.load("efficientnet-lite0")).eval().body, {}
-    for place in BLOCKS:
-        net.blocks[place].register_forward_hook(lambda block, given, out, place=place: caught.update({place: out}))
-
-    @torch.no_grad()
-    def look(pictures):
-        found = []
-        for some in pictures.split(64):
-            large = functional.interpolate(some, size=96, mode="bicubic", antialias=True).clamp(0, 1)
-            last = net(2 * large - 1)
-            inner = [x for place in BLOCKS for x in (caught[place].mean((2, 3)), caught[place].std((2, 3)))]
-            found.append(torch.cat([last, *inner], dim=1))
-        return torch.cat(found).numpy()
-
-    return look
+    count = len(data.vendors())
+    category = torch.tensor([CATEGORIES.index(one.category) for one in seen for _ in range(count)])
+    vendor = torch.arange(count).repeat(len(seen))
+    return emoji_classifier.train(real, unpacked(given, real), category, vendor, len(CATEGORIES), count)
 
 
 if __name__ == "__main__":
