@@ -18,12 +18,14 @@ PACKAGES = ("numpy", "scikit-learn", "torch")
 
 
 def main():
-    """Measure one lesson in each profile and write its band file."""
+    """Measure one lesson in each profile and write its band file; a profile that is not measured now keeps its values."""
     options = _options()
     lesson = catalog.resolve(options.lesson)
     bands.FOLDER.mkdir(exist_ok=True)
     measured = {profile: measure(lesson, profile, options.seeds) for profile in options.profiles}
-    write_atomically(bands.FOLDER / f"{lesson.id}.json", json.dumps(_record(lesson, measured), indent=1) + "\n")
+    path = bands.FOLDER / f"{lesson.id}.json"
+    before = json.loads(path.read_text()) if path.exists() else {"profiles": {}}
+    write_atomically(path, json.dumps(_record(lesson, measured, before), indent=1) + "\n")
 
 
 def _options():
@@ -48,14 +50,17 @@ def measure(lesson, profile, seeds):
     return values
 
 
-def _record(lesson, measured):
+def _record(lesson, measured, before):
+    kept = {name: values for name, values in before["profiles"].items() if name not in measured}
+    origin = {name: before[name] for name in ("commit", "date") if name in before}
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
     return {
         "lesson": lesson.id,
         "commit": commit.stdout.strip(),
         "date": datetime.now(UTC).date().isoformat(),
         "versions": {name: installed_version(name) for name in PACKAGES},
-        "profiles": measured,
+        **({"kept": before.get("kept", {}) | dict.fromkeys(kept, origin)} if kept else {}),
+        "profiles": measured | kept,
     }
 
 

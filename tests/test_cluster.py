@@ -291,20 +291,6 @@ def test_a_job_of_slurm_becomes_a_worker_and_ends_with_the_run(tmp_path, monkeyp
     assert wait_for(lambda: not survivors(f"tcp://{scheduler_address}"), 10)
 
 
-def test_kubernetes_gets_what_the_table_says(tmp_path):
-    pytest.importorskip("dask_kubernetes", reason="no extra brings dask-kubernetes")
-    path = configured(
-        tmp_path,
-        '[kubernetes]\nworkers = 3\nimage = "registry/course:1"\n'
-        'resources = {limits = {memory = "16G", "nvidia.com/gpu" = 1}}\n',
-    )
-    spec = cluster_config.manifest(cluster_config.settings("kubernetes", path))["spec"]["worker"]
-    [container] = spec["spec"]["containers"]
-    assert (spec["replicas"], container["image"]) == (3, "registry/course:1")
-    assert container["resources"] == {"limits": {"memory": "16G", "nvidia.com/gpu": 1}}
-    assert container["args"][:4] == ["dask", "worker", "--nthreads", "1"]
-
-
 @pytest.mark.parametrize(
     ("text", "match"),
     [
