@@ -204,7 +204,15 @@ def test_endless_printing_keeps_only_the_beginning(made_up):
     assert len(only.printed) == KEPT_CHARACTERS
 
 
-def test_an_interrupt_from_outside_stops_the_check_cleanly(made_up):
+@pytest.fixture
+def interruptible():
+    """SIGINT raises KeyboardInterrupt, also where the shell that started the tests had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_from_outside_stops_the_check_cleanly(made_up, interruptible):
     def wait(values, scale=1.0):
         signal.raise_signal(signal.SIGINT)
         time.sleep(30)

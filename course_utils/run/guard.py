@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER in <linux/prctl.h>
-_GRACE_SECONDS = 0.5
+_GRACE_SECONDS = 2.0  # a worker that still loads must come to the line that removes its folder
 _SWEEP_SECONDS = 5  # a child that changed its user cannot be killed; do not try for ever
 
 
