@@ -73,7 +73,7 @@ def build(name, row, blocks=None):
     lora = peft.LoraConfig(r=int(row["r"]), target_modules=["q_proj", "k_proj", "v_proj", "o_proj"])
     with torch.device("meta"):
         model = peft.get_peft_model(model, lora)
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    model.activation_checkpointing_enable({"use_reentrant": False})
     model.enable_input_require_grads()
     return model.train()
 
@@ -225,7 +225,7 @@ def bert_large(row):
     with torch.device("meta"):
         model = AutoModelForSequenceClassification.from_config(sizes, attn_implementation="eager")
     if again:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": True})
+        model.activation_checkpointing_enable({"use_reentrant": True})
     model.train()
     optimiser = torch.optim.AdamW(model.parameters(), foreach=False)
     ids = torch.empty(batch, 512, dtype=torch.long, device="meta")

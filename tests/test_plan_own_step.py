@@ -99,7 +99,7 @@ def test_a_model_that_offers_checkpointing_is_asked_for_it():
     plan = planned(step, model, optimiser, ids, gib=0.6 * whole / GIB)
     (one,) = [one for one in plan.remedies if "checkpointing" in one.text and ", and " not in one.text]
     assert not model.is_gradient_checkpointing  # the learner's own is as it was
-    model.gradient_checkpointing_enable()
+    model.activation_checkpointing_enable()
     assert planned(step, model, optimiser, ids).process_bytes == one.process_bytes
 
 

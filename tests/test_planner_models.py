@@ -42,7 +42,7 @@ def build(blocks=6, quant=None, rank=4, checkpointing=False, double_quant=False,
         with torch.device("meta"):
             model = peft.get_peft_model(model, peft.LoraConfig(r=rank, target_modules=["q_proj", "v_proj"]))
     if checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": checkpointing != "once"})
+        model.activation_checkpointing_enable({"use_reentrant": checkpointing != "once"})
         model.enable_input_require_grads()
     return model.train()
 

@@ -1,21 +1,11 @@
 """Week 07's chat box in a real browser: an answer streams in, and Stop ends it."""
 
-import os
 import sys
 import time
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parent))
 import jupyterlab
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        jupyterlab.CHROMIUM is None and not os.environ.get("CI"), reason="Chromium is missing: apt install chromium"
-    ),
-]
 
 
 def page_of(tab):

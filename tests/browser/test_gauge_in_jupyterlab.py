@@ -1,6 +1,5 @@
 """The gauge in a real JupyterLab: it lives while a cell runs, outlives a reload, and says when its kernel is gone."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -8,13 +7,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import jupyterlab
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        jupyterlab.CHROMIUM is None and not os.environ.get("CI"), reason="Chromium is missing: apt install chromium"
-    ),
-]
 
 SHOW = "from course_utils.gpu.gauge.gauge import gauge\ngauge()"
 AGAIN = "gauge(); time.sleep(4)  # a second view, in a cell that goes on"

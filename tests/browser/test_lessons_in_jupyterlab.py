@@ -1,6 +1,5 @@
 """Weeks 02 to 04 in a real browser: a newcomer runs everything, is told each mistake, and is believed when right."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -11,12 +10,6 @@ import jupyterlab
 
 from course_utils.learn import catalog, passport
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        jupyterlab.CHROMIUM is None and not os.environ.get("CI"), reason="Chromium is missing: apt install chromium"
-    ),
-]
 OWN_FILES = ("week00", "week01")  # they have tests of their own beside this one
 
 

@@ -1,6 +1,5 @@
 """`report.html` in a real browser: on a telephone, in the dark and on paper."""
 
-import os
 import re
 import sys
 from dataclasses import replace
@@ -15,12 +14,6 @@ from test_report import failed_copy, printed_output, report, trace
 
 from course_utils.run.report import Row, write, write_json
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        jupyterlab.CHROMIUM is None and not os.environ.get("CI"), reason="Chromium is missing: apt install chromium"
-    ),
-]
 COLOURS = """() => [...document.querySelectorAll("p, td, th, h2, h3, h4, pre, span, li")]
     .filter(one => one.innerText && one.offsetWidth)
     .map(one => {

@@ -1,6 +1,5 @@
 """The picture studio in a real browser: two pictures by its Draw button, a long one ended by Stop, a bad size told."""
 
-import os
 import re
 import sys
 from pathlib import Path
@@ -11,13 +10,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import jupyterlab
 import tiny_pipeline
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        jupyterlab.CHROMIUM is None and not os.environ.get("CI"), reason="Chromium is missing: apt install chromium"
-    ),
-]
 
 SHOW = """from diffusers import StableDiffusionPipeline
 import torch

@@ -1,6 +1,5 @@
 """Week 00 in a real browser: doctor, gauge, clinic and a named mistake, in light and dark theme."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -8,13 +7,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import jupyterlab
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        jupyterlab.CHROMIUM is None and not os.environ.get("CI"), reason="Chromium is missing: apt install chromium"
-    ),
-]
 
 # A mistake that people make in each exercise, and a piece of the sentence that must name it.
 WRONG = {

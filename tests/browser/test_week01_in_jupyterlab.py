@@ -1,20 +1,10 @@
 """Week 01 in a real browser: runs all, names a mistake, accepts the right answer, unfolds its hints."""
 
-import os
 import sys
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parent))
 import jupyterlab
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        jupyterlab.CHROMIUM is None and not os.environ.get("CI"), reason="Chromium is missing: apt install chromium"
-    ),
-]
 
 STUB = "def my_rmse"
 CHECK = 'course.check("week01.rmse"'

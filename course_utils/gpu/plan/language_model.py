@@ -34,7 +34,7 @@ def build(request, config, chip):
         if request.task in ("lora", "qlora"):
             model = _with_adapters(request, model)
         elif request.trains and request.checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            model.activation_checkpointing_enable({"use_reentrant": False})
     if request.task == "train" and config.model_type == PICTURES:
         model.requires_grad_(False)
         model.language_projection.float().requires_grad_(True)
@@ -79,7 +79,7 @@ def _with_adapters(request, model):
             gradient_checkpointing_kwargs={"use_reentrant": False},
         )
     elif request.checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
         model.enable_input_require_grads()
     adapters = peft.LoraConfig(r=request.rank, lora_alpha=2 * request.rank, target_modules=_targets(request, model))
     try:

@@ -15,7 +15,7 @@ NOTHING = (
     "no smaller batch, autocast, checkpointing switch or optimiser makes this step fit. What the planner cannot try: "
     "a narrower model, shorter or smaller inputs, torch.utils.checkpoint in your own forward method"
 )
-SWITCHES = ("gradient_checkpointing_enable", "enable_gradient_checkpointing")  # of transformers, of diffusers
+SWITCHES = ("activation_checkpointing_enable", "enable_gradient_checkpointing")  # of transformers, of diffusers
 
 
 def find(step, args, target, plan, traced):
