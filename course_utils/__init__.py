@@ -17,6 +17,7 @@ _HOMES = {
     "fit_batch_size": "gpu.monitor.batch",
     "free": "gpu.oom.free",
     "gauge": "gpu.gauge.gauge",
+    "nbgrader_points": "learn.nbgrader",
     "plan": "gpu.plan.notebook",
     "plots": "learn.plots",
     "start": "learn.lesson",

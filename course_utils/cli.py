@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from course_utils import cli_run
+from course_utils import cli_run, cli_teach
 from course_utils.cli_run import Lessons, chosen, table
 from course_utils.errors import CourseError
 
@@ -24,6 +24,9 @@ assets_app = typer.Typer(help="The data sets and models of the course.", no_args
 app.add_typer(assets_app, name="assets")
 app.add_typer(cli_run.cache_app, name="cache")
 app.command(epilog="Example: course run week01 --profile smoke -p SEED=3")(cli_run.run)
+app.command(epilog="Example: course assign week03 --out week03.zip")(cli_teach.assign)
+app.command(epilog="Example: course handout week03")(cli_teach.handout)
+app.command(epilog="Example: course grade --key week03.key submissions/ --out grades.csv")(cli_teach.grade)
 
 OWN_PROCESS = "own process"  # what typer's context holds when `main` runs the command, not a test
 

@@ -34,6 +34,13 @@ def test_a_right_answer_passes_and_is_handed_back(made_up, capsys):
     assert progress.session_results()["week99.total"] == progress.Result("passed", 2)
 
 
+def test_a_function_that_returns_a_constant_was_attempted(made_up):
+    def five(values, scale=1.0):
+        return 5
+
+    assert examine(made_up["total"], five).status == "not yet"
+
+
 @pytest.mark.parametrize("untouched", [stub, stub_with_words, stub_pass, stub_dots, ...])
 def test_an_untouched_stub_is_not_attempted(made_up, untouched):
     verdict = examine(made_up["total"], untouched)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "course_utils"
-FLOORS = {"errors": 0, "gpu": 1, "learn": 2, "run": 3, "teach": 4, "cli_run": 5, "cli": 6}
+FLOORS = {"errors": 0, "gpu": 1, "learn": 2, "run": 3, "teach": 4, "cli_run": 5, "cli_teach": 5, "cli": 6}
 
 
 def imported_rooms(path):

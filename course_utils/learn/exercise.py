@@ -74,6 +74,11 @@ class Exercise:
         """The lesson's id, the part of the exercise's id before the dot."""
         return self.id.partition(".")[0]
 
+    @property
+    def is_recorded(self):
+        """Whether solutions are not here, only what comes of them in the cases: `parts["recorded"]`, by function."""
+        return "recorded" in self.parts
+
     def solution_source(self):
         """The reference as a learner would write it: no decorator, named `my_…`."""
         return self.typed(self.reference)

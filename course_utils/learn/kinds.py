@@ -9,6 +9,7 @@ import datetime
 import inspect
 import sys
 import types
+from dataclasses import dataclass
 
 MANY_CHARACTERS = 60
 MANY_ENTRIES = 6
@@ -39,6 +40,13 @@ _LIBRARY = {
     ("pandas", "Timedelta"): "date",
     ("pandas", "Period"): "date",
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Foreign:
+    """Stands for a value of an unknown type that stayed in another process; it equals nothing but itself."""
+
+    said: str
 
 
 def library_type(module, name):
@@ -115,6 +123,8 @@ _WORDS = {
 
 def _other_words(value):
     cls = type(value)
+    if cls is Foreign:
+        return value.said
     if cls in (types.FunctionType, types.BuiltinFunctionType, types.MethodType):
         return f"a function (`{value.__name__}`)"
     if isinstance(value, type):

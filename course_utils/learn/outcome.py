@@ -81,7 +81,9 @@ def is_empty(attempt):
     """Whether the function does nothing at all: its body is `pass`, `...`, a docstring or a lone `return None`."""
     if type(attempt) is not types.FunctionType:
         return False
-    return attempt.__code__.co_code in {empty.__code__.co_code for empty in (_empty, _documented)}
+    code = attempt.__code__
+    # `return 5` is the same byte code: it differs in its constants only.
+    return code.co_consts[-1:] == (None,) and code.co_code in {one.__code__.co_code for one in (_empty, _documented)}
 
 
 def _empty():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from course_utils.errors import CourseError
 from course_utils.gpu.device import show_bytes
-from course_utils.learn import catalog
+from course_utils.learn import assignment, catalog
 from course_utils.learn.measured import measured_text
 
 
@@ -33,8 +33,18 @@ class Passport:
 
 
 def find_notebook(lesson):
-    """The notebook of a lesson: beside the running kernel (an assignment stands alone), else in the clone."""
+    """The notebook of a lesson: beside the running kernel (a release stands alone, whatever its name), else in the clone.
+
+    Raises CourseError where there is none.
+    """
+    if release := assignment.find(lesson):
+        return release.path
     here = [found for found in map(catalog.lesson_of, Path.cwd().glob("*.ipynb")) if found.id == lesson]
+    if not here and not catalog.lessons():
+        raise CourseError(
+            f"No notebook of {lesson!r} lies in {Path.cwd()}, where this kernel runs. "
+            "Open the notebook from the folder that you unpacked, and leave it there."
+        )
     return here[0].path if here else catalog.resolve(lesson).path
 
 

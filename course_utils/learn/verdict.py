@@ -1,6 +1,6 @@
 """Judges outcomes against the reference's and the known mistakes': passed, not yet, or not attempted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from course_utils.errors import CourseError
 from course_utils.learn.attempt import named_inputs, our_outcomes
@@ -13,7 +13,10 @@ PASSED, NOT_YET, NOT_ATTEMPTED, INTERRUPTED = "passed", "not yet", "not attempte
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `check` shows; `inputs` are the failing case's as (name, text), `mistake` is a known one's sentence or ""."""
+    """What `check` shows; `inputs` are the failing case's as (name, text), `mistake` is a known one's sentence or "".
+
+    `right` says of each case whether it agrees; it is empty where no case counts.
+    """
 
     exercise_id: str
     status: str
@@ -24,6 +27,7 @@ class Verdict:
     case_note: str = ""
     inputs: tuple[tuple[str, str], ...] = ()
     printed: str = ""
+    right: tuple[bool, ...] = ()
 
 
 def judge(exercise, answers, cases):
@@ -36,12 +40,16 @@ def judge(exercise, answers, cases):
     if all(answer.untouched for answer in answers):
         return not_attempted(exercise)
     expected = our_outcomes(exercise, exercise.reference, cases)
-    right = [_agree(exercise, mine, theirs) for mine, theirs in zip(answers, expected, strict=False)]
+    right = [agree(exercise, mine, theirs) for mine, theirs in zip(answers, expected, strict=False)]
     if len(right) == len(cases) and all(right):
-        return Verdict(
-            exercise.id, PASSED, "All cases agree.", exercise.points, exercise.points, printed=answers[0].printed
-        )
-    return _not_yet(exercise, answers, expected, cases, right.index(False))
+        return _passed(exercise, answers)
+    verdict = _not_yet(exercise, answers, expected, cases, right.index(False))
+    return replace(verdict, right=(*right, *[False] * (len(cases) - len(right))))
+
+
+def _passed(exercise, answers):
+    points, right = exercise.points, (True,) * len(answers)
+    return Verdict(exercise.id, PASSED, "All cases agree.", points, points, printed=answers[0].printed, right=right)
 
 
 def not_attempted(exercise):
@@ -56,7 +64,8 @@ def refused(exercise, message):
     return Verdict(exercise.id, NOT_YET, message, exercise.points)
 
 
-def _agree(exercise, mine, theirs):
+def agree(exercise, mine, theirs):
+    """Whether this outcome is the expected one."""
     if mine.problem:
         return False
     if mine.error or theirs.error:
@@ -96,7 +105,7 @@ def _known_mistake(exercise, answers, cases):
         return ""
     for mistake in exercise.mistakes:
         theirs = our_outcomes(exercise, mistake.solution, cases)
-        if all(map(_agree, [exercise] * len(cases), answers, theirs)):
+        if all(map(agree, [exercise] * len(cases), answers, theirs)):
             return mistake.message
     return ""
 

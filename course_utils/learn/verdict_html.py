@@ -39,24 +39,25 @@ _STYLE = """<style>
 </style>"""
 
 
-def verdict_html(exercise, verdict):
-    """The verdict with hints and solution folded; everything that came from the learner is escaped."""
+def verdict_html(exercise, verdict, reveal=True):
+    """The verdict with hints and, with `reveal`, the solution folded; what came from the learner is escaped."""
     parts = [
         _status_html(verdict),
-        f'<p class="course-message">{_prose(verdict.message)}</p>',
+        f'<p class="course-message">{prose(verdict.message)}</p>',
         _inputs_html(verdict),
         _fold("What your code printed", _pre(_first_lines(verdict.printed)), "course-printed")
         if verdict.printed
         else "",
-        _help_html(exercise, verdict),
-        "" if verdict.status == PASSED else f'<p class="course-substitute">{_prose(_substitute(exercise))}</p>',
+        "" if verdict.status == PASSED else _hints_html(exercise),
+        _solution_html(exercise, verdict) if reveal and not exercise.is_recorded else "",
+        "".join(f'<p class="course-substitute">{prose(line)}</p>' for line in _substitute(exercise, verdict)),
     ]
     return _box(verdict.status, f"Check of {exercise.id}: {_WORDS[verdict.status]}", "".join(parts))
 
 
 def note_html(sentence):
     """A single sentence in the same box."""
-    return _box("note", "Check", f'<p class="course-message">{_prose(sentence)}</p>')
+    return _box("note", "Check", f'<p class="course-message">{prose(sentence)}</p>')
 
 
 def verdict_text(exercise, verdict):
@@ -64,7 +65,7 @@ def verdict_text(exercise, verdict):
     lines = [_status_line(verdict), verdict.message]
     lines += [_case_line(verdict)] if verdict.inputs or verdict.case_note else []
     lines += [f"  {name} = {text}" for name, text in verdict.inputs]
-    return "\n".join(lines + ([] if verdict.status == PASSED else [_substitute(exercise)]))
+    return "\n".join(lines + _substitute(exercise, verdict))
 
 
 def _status_line(verdict):
@@ -85,23 +86,26 @@ def _inputs_html(verdict):
     if not verdict.inputs and not verdict.case_note:
         return ""
     inputs = "\n".join(f"{name} = {text}" for name, text in verdict.inputs)
-    return f'<p class="course-case">{_prose(_case_line(verdict))}</p>' + (_pre(inputs) if inputs else "")
+    return f'<p class="course-case">{prose(_case_line(verdict))}</p>' + (_pre(inputs) if inputs else "")
 
 
-def _help_html(exercise, verdict):
-    solution = _pre(exercise.solution_source())
-    if verdict.status == PASSED:
-        return _fold("Another way to write it: the course's solution", solution, "course-solution")
-    hints = (
-        _fold(f"Hint {number}", f"<p>{_prose(hint)}</p>", "course-hint")
-        for number, hint in enumerate(exercise.hints, 1)
+def _hints_html(exercise):
+    return "".join(
+        _fold(f"Hint {number}", f"<p>{prose(hint)}</p>", "course-hint") for number, hint in enumerate(exercise.hints, 1)
     )
-    return "".join(hints) + _fold("Solution", solution, "course-solution")
 
 
-def _substitute(exercise):
+def _solution_html(exercise, verdict):
+    title = "Another way to write it: the course's solution" if verdict.status == PASSED else "Solution"
+    return _fold(title, _pre(exercise.solution_source()), "course-solution")
+
+
+def _substitute(exercise, verdict):
+    """In a list of at most one sentence, what stands in for an answer that did not pass."""
+    if verdict.status == PASSED or exercise.is_recorded:
+        return []
     name = exercise.reference.__name__
-    return f"So that the rest of the notebook runs, `{name}` is now the course's solution."
+    return [f"So that the rest of the notebook runs, `{name}` is now the course's solution."]
 
 
 def _first_lines(text):
@@ -117,7 +121,7 @@ def _pre(text):
     return f"<pre><code>{escape(text)}</code></pre>"
 
 
-def _prose(text):
+def prose(text):
     """Escaped text in which `backticks` become code."""
     pieces = escape(text).split("`")
     if len(pieces) % 2 == 0:  # an unpaired backtick is a backtick

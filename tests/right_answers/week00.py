@@ -64,8 +64,32 @@ def largest_batch_by_floor(budget_bytes, fixed_bytes, sample_bytes):
     return math.floor((budget_bytes - fixed_bytes) / sample_bytes)
 
 
+def model_bytes_by_numpy(shapes, dtype):
+    entry_bits = np.array([32, 16, 16, 8, 4])[["float32", "float16", "bfloat16", "int8", "int4"].index(dtype)]
+    return np.sum([np.prod(shape) for shape in shapes]) * entry_bits // 8
+
+
+def model_bytes_by_reduce(shapes, dtype):
+    from functools import reduce
+    from operator import mul
+
+    halves = {"float32": 8, "float16": 4, "bfloat16": 4, "int8": 2, "int4": 1}
+    return halves[dtype] * reduce(lambda total, shape: total + reduce(mul, shape, 1), shapes, 0) // 2
+
+
+def model_bytes_by_digits(shapes, dtype):
+    bits = 16 if dtype == "bfloat16" else int("".join(one for one in dtype if one.isdigit()))
+    return sum(math.prod(shape) * bits for shape in shapes) // 8
+
+
 RIGHT = {
-    "week00.model_bytes": [model_bytes_by_torch, model_bytes_by_loop],
+    "week00.model_bytes": [
+        model_bytes_by_torch,
+        model_bytes_by_loop,
+        model_bytes_by_numpy,
+        model_bytes_by_reduce,
+        model_bytes_by_digits,
+    ],
     "week00.matmul_flops": [matmul_flops_by_entries, matmul_flops_by_torch],
     "week00.intensity": [intensity_by_shapes],
     "week00.roof": [roof_by_condition, roof_by_numpy],

@@ -80,10 +80,144 @@ def conv2d_by_four_loops(x, w, b):
     return out
 
 
+def cross_entropy_by_numpy(z, y):
+    import numpy as np
+
+    z, y = z.detach().numpy(), y.numpy()
+    top = z.max(axis=1)
+    return float(np.mean(top + np.log(np.exp(z - top[:, None]).sum(axis=1)) - z[np.arange(len(y)), y]))
+
+
+def cross_entropy_by_scipy(z, y):
+    from scipy.special import log_softmax
+
+    log_p = log_softmax(z.numpy(), axis=1)
+    return -sum(log_p[i, label] for i, label in enumerate(y.tolist())) / len(y)
+
+
+def cross_entropy_in_float32(z, y):
+    return torch.nn.NLLLoss()(torch.log_softmax(z.float(), 1), y)
+
+
+def softmax_gradient_by_loop(z, y):
+    gradient = torch.zeros_like(z)
+    for i in range(len(z)):
+        weights = [float(one) for one in (z[i] - z[i].max()).exp()]
+        for j, weight in enumerate(weights):
+            gradient[i, j] = (weight / sum(weights) - (j == int(y[i]))) / len(z)
+    return gradient
+
+
+def softmax_gradient_by_numpy(z, y):
+    import numpy as np
+
+    e = np.exp(z.numpy() - z.numpy().max(1, keepdims=True))
+    p = e / e.sum(1, keepdims=True)
+    np.subtract.at(p, (np.arange(len(y)), y.numpy()), 1)
+    return torch.from_numpy(p / len(y))
+
+
+def softmax_gradient_in_float32(z, y):
+    return torch.softmax(z.float(), 1).sub(torch.eye(z.size(1))[y]).div(y.numel())
+
+
+def softmax_gradient_by_scatter(z, y):
+    return z.softmax(1).scatter_add(1, y[:, None], -torch.ones(len(y), 1, dtype=z.dtype)).mul(1 / len(y))
+
+
+def momentum_step_by_entries(w, g, v, lr, momentum):
+    new_v = [[momentum * one + two for one, two in zip(*rows, strict=True)] for rows in zip(v, g, strict=True)]
+    new_w = [[one - lr * two for one, two in zip(*rows, strict=True)] for rows in zip(w, new_v, strict=True)]
+    return torch.tensor(new_w), torch.tensor(new_v)
+
+
+def momentum_step_by_numpy(w, g, v, lr, momentum):
+    v = v.numpy() * momentum + g.numpy()
+    return torch.tensor(w.numpy() - lr * v), torch.tensor(v)
+
+
+def momentum_step_by_addition(w, g, v, lr, momentum):
+    return torch.add(w, torch.add(g, v, alpha=momentum), alpha=-lr), torch.add(g, v, alpha=momentum)
+
+
+def output_size_by_walking(n, k, p, s):
+    count, start = 0, -p
+    while start + k <= n + p:
+        count, start = count + 1, start + s
+    return count
+
+
+def output_size_by_rounding_down(n, k, p, s):
+    from math import floor
+
+    return floor((n + 2 * p - k) / s + 1)
+
+
+def output_size_as_a_numpy_number(n, k, p, s):
+    import numpy as np
+
+    return np.floor_divide(np.int64(n + 2 * p - k), s) + np.int64(1)
+
+
+def conv2d_by_einsum(x, w, b):
+    windows = x.unfold(1, w.shape[2], 1).unfold(2, w.shape[3], 1)
+    return torch.einsum("chwij,ocij->ohw", windows, w) + b.view(-1, 1, 1)
+
+
+def conv2d_by_scipy(x, w, b):
+    import numpy as np
+    from scipy.signal import correlate
+
+    maps = [
+        correlate(x.numpy(), filters.numpy(), mode="valid")[0] + float(one) for filters, one in zip(w, b, strict=True)
+    ]
+    return torch.from_numpy(np.stack(maps))
+
+
+def conv2d_by_module(x, w, b):
+    layer = torch.nn.Conv2d(w.shape[1], w.shape[0], w.shape[2:], dtype=x.dtype)
+    layer.load_state_dict({"weight": w, "bias": b})
+    with torch.no_grad():
+        return layer(x)
+
+
 RIGHT = {
-    "week03.cross_entropy": [cross_entropy_by_torch, cross_entropy_by_logsumexp, cross_entropy_by_loop],
-    "week03.softmax_gradient": [softmax_gradient_by_autograd, softmax_gradient_by_one_hot],
-    "week03.momentum_step": [momentum_step_by_torch, momentum_step_in_place],
-    "week03.output_size": [output_size_by_torch, output_size_by_counting],
-    "week03.conv2d": [conv2d_by_torch, conv2d_by_unfold, conv2d_by_four_loops],
+    "week03.cross_entropy": [
+        cross_entropy_by_torch,
+        cross_entropy_by_logsumexp,
+        cross_entropy_by_loop,
+        cross_entropy_by_numpy,
+        cross_entropy_by_scipy,
+        cross_entropy_in_float32,
+    ],
+    "week03.softmax_gradient": [
+        softmax_gradient_by_autograd,
+        softmax_gradient_by_one_hot,
+        softmax_gradient_by_loop,
+        softmax_gradient_by_numpy,
+        softmax_gradient_in_float32,
+        softmax_gradient_by_scatter,
+    ],
+    "week03.momentum_step": [
+        momentum_step_by_torch,
+        momentum_step_in_place,
+        momentum_step_by_entries,
+        momentum_step_by_numpy,
+        momentum_step_by_addition,
+    ],
+    "week03.output_size": [
+        output_size_by_torch,
+        output_size_by_counting,
+        output_size_by_walking,
+        output_size_by_rounding_down,
+        output_size_as_a_numpy_number,
+    ],
+    "week03.conv2d": [
+        conv2d_by_torch,
+        conv2d_by_unfold,
+        conv2d_by_four_loops,
+        conv2d_by_einsum,
+        conv2d_by_scipy,
+        conv2d_by_module,
+    ],
 }

@@ -85,8 +85,30 @@ def nearest_by_torch(test, train):
     return best.indices.numpy(), best.values.numpy()
 
 
+def normalise_by_torchvision(pictures, mean, std):
+    import torch
+    from torchvision.transforms.functional import normalize
+
+    x = torch.from_numpy(pictures).double().div(255).permute(0, 3, 1, 2)
+    return normalize(x, mean.tolist(), std.tolist()).numpy()
+
+
+def normalise_by_entries(pictures, mean, std):
+    n, height, width, colours = pictures.shape
+    out = np.empty((n, colours, height, width))
+    for i, row, column, c in np.ndindex(*pictures.shape):
+        out[i, c, row, column] = (float(pictures[i, row, column, c]) / 255.0 - mean[c]) / std[c]
+    return out
+
+
 RIGHT = {
-    "week04b.normalise": [normalise_by_torch, normalise_by_channel, normalise_last],
+    "week04b.normalise": [
+        normalise_by_torch,
+        normalise_by_channel,
+        normalise_last,
+        normalise_by_torchvision,
+        normalise_by_entries,
+    ],
     "week04b.freeze": [freeze_by_loop, freeze_batch_norm_alone],
     "week04b.group_rates": [rates_by_numpy, rates_by_logarithms, rates_by_fastai],
     "week04b.grad_cam": [grad_cam_by_torch, grad_cam_by_einsum],

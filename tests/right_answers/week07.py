@@ -88,8 +88,25 @@ def top_p_from_below(probabilities, p):
     return kept / kept.sum()
 
 
+def rms_norm_by_module(x, weight, eps):
+    layer = torch.nn.RMSNorm(len(weight), eps=eps)
+    layer.weight = torch.nn.Parameter(weight)
+    with torch.no_grad():
+        return layer(x)
+
+
+def rms_norm_by_rows(x, weight, eps):
+    rows = [row / (sum(one * one for one in row) / len(row) + eps) ** 0.5 * weight for row in x.flatten(0, -2)]
+    return torch.stack(rows).view(x.shape)
+
+
+def rms_norm_in_float64(x, weight, eps):
+    x = x.double()
+    return torch.einsum("...i,i,...->...i", x, weight.double(), torch.rsqrt(x.square().mean(-1) + eps))
+
+
 RIGHT = {
-    "week07.rms_norm": [rms_norm_by_torch, rms_norm_by_norm],
+    "week07.rms_norm": [rms_norm_by_torch, rms_norm_by_norm, rms_norm_by_module, rms_norm_by_rows, rms_norm_in_float64],
     "week07.rope": [rope_by_complex_numbers, rope_by_rotating_half],
     "week07.gqa": [gqa_by_torch, gqa_by_loop, gqa_by_groups],
     "week07.nf4": [nf4_by_midpoints, nf4_by_loop],

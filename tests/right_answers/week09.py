@@ -71,9 +71,34 @@ def answer_loss_by_loop(logits, labels):
     return sum(losses) / len(losses)
 
 
+def lora_parameters_by_numpy(shapes, r):
+    import numpy as np
+
+    return np.sum(shapes) * r
+
+
+def lora_parameters_by_modules(shapes, r):
+    from torch import nn
+
+    adapters = [nn.Linear(a, b, bias=False) for outputs, inputs in shapes for a, b in ((inputs, r), (r, outputs))]
+    return sum(weight.numel() for adapter in adapters for weight in adapter.parameters())
+
+
+def lora_parameters_by_accumulating(shapes, r):
+    from itertools import accumulate, chain
+
+    return r * [*accumulate(chain.from_iterable(shapes))][-1]
+
+
 RIGHT = {
     "week09.lora_forward": [lora_forward_merged, lora_forward_by_linear, lora_forward_by_einsum],
-    "week09.lora_parameters": [lora_parameters_by_loop, lora_parameters_by_flat_sum],
+    "week09.lora_parameters": [
+        lora_parameters_by_loop,
+        lora_parameters_by_flat_sum,
+        lora_parameters_by_numpy,
+        lora_parameters_by_modules,
+        lora_parameters_by_accumulating,
+    ],
     "week09.mask_prompt": [mask_prompt_by_loop, mask_prompt_from_nothing, mask_prompt_by_masked_fill],
     "week09.answer_loss": [answer_loss_by_ignore_index, answer_loss_by_gather, answer_loss_by_loop],
 }
