@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from course_utils.learn.attempt import cases_of
 from course_utils.learn.catalog import exercise_modules, exercises_of
 from course_utils.learn.check import examine
+from course_utils.learn.credit import earned_by_constant
 
 EXERCISES = {id: one for lesson in exercise_modules() for id, one in exercises_of(lesson).items()}
 ALIASES = {"numpy": "np", "pandas": "pd", "matplotlib.pyplot": "plt"}
@@ -91,6 +93,12 @@ def test_the_input_handed_back_earns_no_point(exercise):
     for chosen in (0, -1):
         verdict = examine(exercise, lambda *args, chosen=chosen, **kwargs: [*args, *kwargs.values(), None][chosen])
         assert (verdict.status != "passed", verdict.points) == (True, 0)
+
+
+@every_exercise
+def test_another_seed_brings_cases_that_no_constant_and_no_table_of_the_public_ones_answers(exercise):
+    hidden = [case for seed in range(4) for case in cases_of(exercise, [101, seed])]
+    assert earned_by_constant(exercise, hidden, cases_of(exercise)) < len(hidden) - 1
 
 
 @every_exercise

@@ -376,6 +376,9 @@ def test_the_lines_of_a_public_case_are_those_of_the_attempt(box, room):
     prepared = prepare(KEY, SIZE, 1)
     said = marks.shown(prepared, Answer((outcome,) * len(prepared.public_cases), "", 0.0, None), 5)
     assert "in line 2 of your code" in said.message
+    broken = replace(outcome, error="SyntaxError", error_text="no syntax (<submission>, line 7)", line_text="")
+    said = marks.shown(prepared, Answer((broken,) * len(prepared.public_cases), "", 0.0, None), 5)
+    assert said.message == "It raised SyntaxError: no syntax, in line 2 of your code."
 
 
 @pytest.mark.parametrize(

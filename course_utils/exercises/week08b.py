@@ -30,8 +30,8 @@ def prompt_ids(words, length, start, end, filler):
 @prompt_ids.cases
 def _(rng):
     yield Case(([7, 8, 9], 8, 100, 101, 0), note="three words, room for six")
-    yield Case((list(range(10, 16)), 8, 100, 101, 0), note="six words: they just fit")
-    yield Case((list(range(10, 30)), 8, 100, 101, 0), note="twenty words: fourteen must go")
+    yield Case((rng.integers(10, 99, size=6).tolist(), 8, 100, 101, 0), note="six words: they just fit")
+    yield Case((rng.integers(10, 99, size=20).tolist(), 8, 100, 101, 0), note="twenty words: fourteen must go")
     yield Case(([], 5, 1, 2, 2), note="no word at all, and the end token fills up")
 
 
@@ -176,8 +176,8 @@ def img2img_steps(times, strength):
 
 @img2img_steps.cases
 def _(rng):
-    yield Case(([900, 700, 500, 300, 100], 0.4), note="two of five steps")
-    yield Case((list(range(960, -1, -40)), 0.75), note="25 steps, strength 0.75")
+    for count, strength, note in ((5, 0.4, "two of five steps"), (25, 0.75, "25 steps, strength 0.75")):
+        yield Case((sorted(rng.choice(1000, count, replace=False).tolist(), reverse=True), strength), note=note)
     yield Case(([900, 700, 500, 300, 100], 1.0), note="all of them")
     yield Case(([900, 700, 500, 300, 100], 0.0), note="none: the picture stays as it is")
 

@@ -117,7 +117,8 @@ def _inert(text):
 
 def _in_attempt(outcome, lines_before):
     line = outcome.line - lines_before if outcome.line else None
-    return replace(outcome, line=line if line and line > 0 else None)
+    text = re.sub(r" \(<submission>, line \d+\)$", "", outcome.error_text)  # a SyntaxError's, counted otherwise
+    return replace(outcome, line=line if line and line > 0 else None, error_text=text)
 
 
 def as_data(mark: Mark):
