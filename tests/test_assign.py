@@ -3,12 +3,15 @@
 import json
 import re
 import stat
+import subprocess
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 from typer.testing import CliRunner
 
 from course_utils.cli import app
@@ -17,6 +20,7 @@ from course_utils.learn import check as checks
 from course_utils.learn.attempt import cases_of, public_seed
 from course_utils.learn.catalog import find_exercise
 from course_utils.teach import key as keys
+from course_utils.teach import origin
 from course_utils.teach.assign import Options, assign
 
 ROOT = Path(__file__).parents[1]
@@ -141,7 +145,31 @@ def test_the_lock_holds_what_the_core_needs_and_no_more(tmp_path):
 def test_an_extra_brings_its_packages(tmp_path):
     _, inside, _ = released(tmp_path, lesson="week07")
     assert "\ntransformers==" in (inside / "requirements.lock").read_text()
-    assert "course-utils[llm]==" in (inside / "environment.yml").read_text()
+    assert re.search(r"course-utils\[llm\]( @ git\+https://|==)", (inside / "environment.yml").read_text())
+
+
+def test_students_install_the_commit_that_the_clone_is_at_from_its_public_address(tmp_path):
+    def git(*arguments):
+        command = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "one")
+    version = metadata.version("course-utils")
+    assert origin.requirement("", tmp_path) == f"course-utils=={version}"
+    git("remote", "add", "origin", "git@example.org:someone/course.git")
+    commit = git("rev-parse", "HEAD")
+    assert origin.requirement("llm", tmp_path) == (
+        f"course-utils[llm] @ git+https://example.org/someone/course.git@{commit}"
+    )
+    assert Requirement(origin.requirement("llm", tmp_path)).url
+
+
+@pytest.mark.parametrize(
+    "remote", ["", "/srv/git/course", "file:///srv/course", "https://name:secret@example.org/course"]
+)
+def test_an_address_that_students_cannot_or_must_not_have_is_not_written_into_a_release(remote):
+    assert origin.address(remote) == ""
 
 
 def test_a_wheel_goes_into_the_zip(tmp_path):

@@ -40,11 +40,12 @@ class Options:
 
 @dataclass(frozen=True)
 class Made:
-    """Where a release went: `zips` are one, or one a student."""
+    """Where a release went: `zips` are one, or one a student. `package` is what students install the course from."""
 
     zips: tuple[Path, ...]
     key_path: Path
     key: Key
+    package: str
 
 
 def assign(lesson, out, options=None, roster=None, own_file=None):
@@ -62,10 +63,12 @@ def assign(lesson, out, options=None, roster=None, own_file=None):
     _refuse_existing(out, key_path, folder=students is not None)
     content, assigned = release.build(plan, [own.cells(one) for one in plan.own])
     key = _key(plan, content, assigned, {Path(own_file).name: source} if own_file else {})
-    beside = package.files(plan, passport.read(plan.lesson.path), options.package)
+    spec, beside = package.files(plan, passport.read(plan.lesson.path), options.package)
     if students is None:
-        return _written(key_path, key, lambda: _write_zip(out, plan, beside, ""))
-    return _written(key_path, key, lambda: _write_folder(out, plan, beside, students, key.secret))
+        zips = _written(key_path, key, lambda: _write_zip(out, plan, beside, ""))
+    else:
+        zips = _written(key_path, key, lambda: _write_folder(out, plan, beside, students, key.secret))
+    return Made(zips, key_path, key, spec)
 
 
 def _plan(lesson, options, own_exercises):
@@ -157,7 +160,7 @@ def _written(key_path, key, write):
     """The key first: a release without its key could not be graded."""
     write_key(key_path, key)
     try:
-        return Made(tuple(write()), key_path, key)
+        return tuple(write())
     except BaseException as error:
         key_path.unlink()
         if isinstance(error, OSError):
@@ -202,6 +205,7 @@ def show(made):
     total = sum(one.points for one in made.key.exercises)
     where = first if count == 1 else f"{count} zips in {first.parent}"
     print(f"{where}: {_exercises(made.key)}, {release.counted(total)}. Give it to your students.")
+    print(f"Students install {made.package}: make sure that they can, or give --package.")
     print(f"{made.key_path}: the key that grades it. Keep it to yourself, and keep a copy: it cannot be made again.")
 
 

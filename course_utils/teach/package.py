@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 from course_utils.errors import CourseError
 from course_utils.learn import extras
 from course_utils.learn.paths import project_dir
+from course_utils.teach import origin
 from course_utils.teach.release import counted, shown
 
 LOCK = "requirements.lock"
@@ -19,21 +20,26 @@ _DATA = "What the lesson downloads: {downloads}. It reads no file from this fold
 
 
 def files(plan, papers, package):
-    """File name → content of what lies beside the notebook; `package` is what pip installs, None for this version.
+    """What pip installs the course from, and file name → content of what lies beside the notebook.
+
+    `package` is what the instructor said, None for the commit that this clone is at.
 
     Raises CourseError for a package that pip could not take, and where the clone has no lock.
     """
     spec, wheel = _package(package, papers.extra)
     environment = _environment(plan.name, spec)
-    return {"README.md": _readme(plan, papers, spec), "environment.yml": environment, LOCK: _lock(papers.extra)} | wheel
+    texts = {"README.md": _readme(plan, papers, spec), "environment.yml": environment, LOCK: _lock(papers.extra)}
+    return spec, texts | wheel
 
 
 def _package(package, extra):
     """What pip is told, and the wheel to put into the zip where it is one here."""
     if package is None:
-        return f"course-utils{f'[{extra}]' if extra else ''}=={metadata.version('course-utils')}", {}
+        return origin.requirement(extra), {}
     if not package.strip() or re.search(r"[\n\"'`]", package):
-        raise CourseError(f'--package {package!r} is nothing that pip takes. Write "course-utils==0.1.0", or a wheel.')
+        raise CourseError(
+            f"--package {package!r} is nothing that pip takes. Write git+https://…@commit, or name a wheel."
+        )
     wheel = Path(package)
     if wheel.suffix != ".whl":
         return package, {}
