@@ -50,8 +50,10 @@ def grade(
         Path | None, typer.Argument(help="A folder, a zip, or an LMS export of notebooks.", show_default=False)
     ] = None,
     key: Annotated[Path, typer.Option(help="The key of the release.")] = ...,
-    out: Annotated[Path, typer.Option(help="The table to write; the results go beside it.")] = Path("grades.csv"),
-    feedback: Annotated[Path | None, typer.Option(help="A folder for one page a student, and class.html.")] = None,
+    out: Annotated[
+        Path, typer.Option(help="The table to write; the report on the class and the results go beside it.")
+    ] = Path("grades.csv"),
+    feedback: Annotated[Path | None, typer.Option(help="A folder for one page a student.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Attempts at a time; one per core by default.")] = None,
     roster: Annotated[Path | None, typer.Option(help="The class (CSV: id,name,email,extension).")] = None,
     times: Annotated[Path | None, typer.Option(help="When submissions came (CSV: id,time).")] = None,
@@ -59,7 +61,7 @@ def grade(
     gradebook: Annotated[str | None, typer.Option(help="canvas or moodle: also write what these import.")] = None,
     verify: Annotated[Path | None, typer.Option(help="Only check the signature of this results file.")] = None,
 ):
-    """Grade submissions in a sandbox and write the table, the pages and a signed results file."""
+    """Grade submissions in a sandbox and write a table, pages, a report on the class and a signed results file."""
     from course_utils.teach import grade as grading
     from course_utils.teach import grade_show
 

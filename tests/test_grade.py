@@ -1,4 +1,4 @@
-"""Grading a class: marks, what students may read of it, regrading, and a grading that is killed."""
+"""Grading a class: marks, what students may read of it, grading again, and a grading that is killed."""
 
 import csv
 import functools
@@ -83,7 +83,8 @@ def hand_in(room, **texts):
 
 
 def graded(room, **options):
-    return grade(Options(room / "x.key", room / "in", room / "g.csv", **{"jobs": 1, "feedback": room / "fb"} | options))
+    places = {"key": room / "x.key", "submissions": room / "in", "out": room / "g.csv", "feedback": room / "fb"}
+    return grade(Options(**places | {"jobs": 1} | options))
 
 
 def mark_of(done, student, id=SIZE.id):
@@ -180,17 +181,30 @@ def my_output_size(n, k, p, s):
 """
 
 
+SLY = """
+seen = []
+def my_output_size(n, k, p, s):
+    seen.append((n, k, p, s))
+    print(seen)
+    if n == 64:
+        raise ValueError(str(seen))
+    return (n + 2 * p - k) // s + 1
+"""
+
+
 def test_nothing_of_a_hidden_case_is_written_anywhere(box, room, capsys):
-    hand_in(room, spy=SPY)
-    done = graded(room)
+    key = replace(KEY, secret=b"t" * 32)
+    write_key(room / "t.key", key)
+    hand_in(room, spy=SPY, sly=SLY)
+    done = graded(room, key=room / "t.key")
     with grade_show.progress() as tell:
         tell(1, 1)
     grade_show.finished(done, Options(room / "x.key", room / "in", room / "g.csv", room / "fb"))
     written = "".join(path.read_text() for path in [*room.glob("g.*"), *(room / "fb").iterdir()])
     written += "".join(capsys.readouterr())
     public = {case.args for case in cases_of(SIZE)}
-    hidden = [case.args for case in prepare(KEY, SIZE, 1).hidden_cases if case.args not in public]
-    assert hidden and public
+    hidden = [case.args for case in prepare(key, SIZE, 1).hidden_cases if case.args not in public]
+    assert prepare(key, SIZE, 1).hidden_cases[len(public) - 1].args in hidden, "else an answer to it cannot show"
     assert str(next(iter(cases_of(SIZE))).args) in written, "else this test cannot fail"
     for args in hidden:
         assert str(args) not in written
@@ -238,6 +252,16 @@ def test_a_regrade_runs_only_what_changed_and_keeps_history(box, room):
     assert len(results.read(room / "g.results.json", KEY).history) == 1
 
 
+def test_an_attempt_that_was_stopped_is_run_again(box, room, monkeypatch):
+    hand_in(room, ana=RIGHT, ben=WRONG)
+    run = box.run
+    monkeypatch.setattr(box, "run", lambda job: Answer((), "It was still running.", 0.0, None))
+    assert [record.marks[SIZE.id].status for record in graded(room).results.records] == ["stopped"] * 2
+    monkeypatch.setattr(box, "run", run)
+    done = graded(room)
+    assert (done.ran, mark_of(done, "ana").status, mark_of(done, "ben").status) == (2, "passed", "not yet")
+
+
 def test_the_roster_lists_everyone_and_times_come_from_the_instructor_alone(box, room):
     hand_in(room, ana=RIGHT, ben=RIGHT, cy=RIGHT, zed=RIGHT)
     (room / "in" / "di").mkdir()
@@ -276,9 +300,9 @@ def test_what_students_write_is_text_on_every_page(box, room):
     (room / "in").mkdir()
     hand_in(room, **{"<img src=x>": f"print({evil!r})\n" + WRONG + f"\nraise ValueError({evil!r})"})
     graded(room)
-    (mine,) = [path for path in (room / "fb").iterdir() if path.name != "class.html"]
+    (mine,) = (room / "fb").iterdir()
     assert mine.name.startswith("img-src-x-")
-    for path in (mine, room / "fb" / "class.html"):
+    for path in (mine, room / "g.class.html"):
         text = path.read_text()
         assert "<script" not in text and "<img" not in text and "\x1b" not in text and "\u202e" not in text
     assert "&lt;script&gt;" in mine.read_text()
@@ -289,7 +313,7 @@ def test_page_names_are_safe_and_unique():
     names = feedback.file_names(ids)
     assert len({name.casefold() for name in names}) == len(ids)
     assert all(name.isascii() and "/" not in name and not name.startswith(".") and len(name) < 100 for name in names)
-    assert names[-1] == "ok.name@x.org.html" and "class.html" not in names
+    assert names[-1] == "ok.name@x.org.html"
 
 
 @pytest.mark.parametrize(
@@ -332,7 +356,7 @@ def test_attempts_that_are_alike_are_for_the_instructor_alone(box, room, monkeyp
     monkeypatch.setattr("course_utils.teach.likeness._FEWEST_TOKENS", 5)
     hand_in(room, ana=RIGHT, ben=RIGHT.replace("n,", "m,").replace("(n", "(m"), cy=WRONG)
     graded(room)
-    assert "ana, ben" in page(room, "class")
+    assert "ana, ben" in (room / "g.class.html").read_text()
     assert "ben" not in page(room, "ana")
 
 

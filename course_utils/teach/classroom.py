@@ -1,4 +1,4 @@
-"""`class.html`: how a class did, for the instructor's eye."""
+"""`grades.class.html`: how a class did, for the instructor's eye."""
 
 import math
 from collections import Counter, defaultdict

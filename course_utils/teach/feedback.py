@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 _PLAIN = re.compile(r"[A-Za-z0-9][\w.@-]{0,79}", re.ASCII)
-_RESERVED = {"class", "con", "prn", "aux", "nul"}  # ours, and what Windows has for itself
+_RESERVED = {"con", "prn", "aux", "nul"}  # what Windows has for itself
 
 
 def pages(results, folder):

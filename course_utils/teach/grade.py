@@ -172,11 +172,11 @@ def _results(key, number, rows, refused):
 
 def _write(options, key, result):
     """Write everything; the results come last, since the journal is needed until they are there."""
-    tables = {options.out: gradebook.grades(result)}
+    tables = {options.out: gradebook.grades(result), options.out.with_suffix(".class.html"): classroom.page(result)}
     if options.gradebook:
         table = {"canvas": gradebook.canvas, "moodle": gradebook.moodle}[options.gradebook]
         tables[options.out.with_suffix(f".{options.gradebook}.csv")] = table(result)
-    pages = _pages(options.feedback, result) if options.feedback else {}
+    pages = feedback.pages(result, options.feedback) if options.feedback else {}
     try:
         if options.feedback:
             options.feedback.mkdir(parents=True, exist_ok=True)
@@ -188,7 +188,3 @@ def _write(options, key, result):
             f"Writing the tables and pages failed: {error.strerror}. No mark is lost: mend that and repeat the command."
         ) from None
     return (*tables, options.results)
-
-
-def _pages(folder, result):
-    return {**feedback.pages(result, folder), folder / "class.html": classroom.page(result)}

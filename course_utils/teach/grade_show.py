@@ -32,7 +32,7 @@ def finished(done, options):
     if unmarked:
         print(f"{_counted(unmarked, 'student')} of the roster handed in nothing.")
     if options.feedback:
-        print(f"{options.feedback}: a page for each student, and class.html for you alone.")
+        print(f"{options.feedback}: a page for each student.")
     print(f"Written: {', '.join(map(str, done.written))}.")
 
 
