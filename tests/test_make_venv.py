@@ -4,11 +4,14 @@ import ast
 import builtins
 import collections
 import importlib.util
+import re
 import shutil
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 TOOL = Path(__file__).parents[1] / "tools" / "make_venv.py"
 
@@ -56,8 +59,16 @@ def test_the_lock_holds_every_dependency_at_one_version():
     wanted = project["dependencies"] + sum(project["optional-dependencies"].values(), [])
     lines = [line for line in (root / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
     locked = {line.partition("==")[0].lower().replace("_", "-") for line in lines}
-    assert {one.partition("==")[0] for one in wanted} <= locked
+    assert {re.match(r"[\w-]+", one)[0] for one in wanted} <= locked
     assert all(line.count("==") == 1 for line in lines) and len(locked) == len(lines)
+
+
+def test_every_locked_package_takes_the_first_python_that_the_project_takes():
+    lines = (TOOL.parents[1] / "requirements.lock").read_text().splitlines()
+    here = {one.name: one.metadata.get("Requires-Python") or "" for one in metadata.distributions()}
+    locked = {line.partition("==")[0] for line in lines if "==" in line}
+    assert len(locked & here.keys()) > 200
+    assert [name for name in sorted(locked & here.keys()) if not SpecifierSet(here[name]).contains("3.11.0")] == []
 
 
 def test_an_old_python_can_read_the_tool():
