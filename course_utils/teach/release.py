@@ -88,7 +88,8 @@ def _note(id, exercise):
 
 
 def _points(exercise):
-    cell = code_cell(f"points-{exercise.id.replace('.', '-')}", f'course.nbgrader_points("{exercise.id}")')
+    code = f'course.nbgrader_points("{exercise.id}")  # what nbgrader reads; leave it as it is'
+    cell = code_cell(f"points-{exercise.id.replace('.', '-')}", code)
     nbgrader.mark_points(cell, exercise.id, exercise.points)
     return cell
 
