@@ -181,3 +181,9 @@ def test_long_values_are_shown_short():
     assert short((1,)) == "(1,)"
     assert "Pretender" in short(Pretender())
     assert short(FRAME) == "DataFrame of 2 rows, columns 'city', 'price'"
+
+
+@pytest.mark.parametrize("given", [5e11 + 1j, 5e11 + 0j])
+def test_a_complex_number_is_no_real_one_however_small_its_imaginary_part(given):
+    assert "5e+11+" in difference(given, 5e11).replace("(", "")
+    assert difference(given, 5e11 + 0j) == ""

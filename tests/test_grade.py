@@ -487,6 +487,19 @@ def test_an_import_that_the_sandbox_refuses_to_share_is_no_reason_to_stop(box, r
     assert asked == [("pandas",), ()]
 
 
+def test_only_those_who_use_a_heavy_library_pay_for_its_forks(box, room, monkeypatch):
+    asked, allowed = [], sandbox.open_sandbox
+
+    def opened(modules=(), jobs=1):
+        asked.append((modules, len(box.jobs)))
+        return allowed(modules, jobs)
+
+    monkeypatch.setattr(sandbox, "open_sandbox", opened)
+    hand_in(room, ana="import torch\n" + RIGHT, ben=RIGHT, cy="import numpy\n" + RIGHT)
+    assert {mark_of(graded(room), name).status for name in ("ana", "ben", "cy")} == {"passed"}
+    assert asked == [(("numpy",), 0), (("torch",), 2)]
+
+
 def test_a_grading_that_fails_leaves_no_empty_journal(box, room, monkeypatch):
     def opened(modules=(), jobs=1):
         raise CourseError("The sandbox does not start.")

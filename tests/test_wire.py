@@ -147,10 +147,17 @@ def doubling():
 @pytest.mark.parametrize(
     "value",
     [
-        *(cycle(), doubling(), list(range(MOST_VALUES)), set(range(MOST_KEYS + 1)), "x" * 2_000_000),
+        *(
+            cycle(),
+            doubling(),
+            list(range(MOST_VALUES)),
+            set(range(MOST_KEYS + 1)),
+            [set(range(MOST_KEYS // 2 + 1))] * 2,
+            "x" * 2_000_000,
+        ),
         *(np.broadcast_to(1.0, (10**6, 10**6)), torch.ones(1).expand(10**12), b"x" * 2_000_000, np.zeros(200_000)),
     ],
-    ids=["cycle", "doubling", "entries", "keys", "text", "array", "tensor", "bytes", "many bytes"],
+    ids=["cycle", "doubling", "entries", "keys", "keys of two", "text", "array", "tensor", "bytes", "many bytes"],
 )
 def test_what_is_too_large_is_refused_before_it_is_copied(value):
     with pytest.raises(WireError, match="more than"):
@@ -172,6 +179,7 @@ BAD = {
     "deep": b"[" * 100_000 + b"]" * 100_000 + b"\n",
     "deep lists": b'["list",[' * 2_000 + b"]]" * 2_000 + b"\n",
     "an endless number": b"[" + b"9" * 100_000 + b"]\n",
+    "keys of two sets": message(["list", [["set", [n + i for i in range(6_000)]] for n in (0, 6_000)]]),
     "an unknown tag": message(["object", 1]),
     "a tag that is a list": message([["list"], []]),
     "a list of text": message(["list", "abc"]),

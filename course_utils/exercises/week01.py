@@ -220,8 +220,8 @@ def _(rng):
     yield Case((12, 4), note="twelve rows in four folds")
     yield Case((10, 3), note="ten rows in three folds: 4, 3 and 3")
     yield Case((23, 5), note="23 rows in five folds: 5, 5, 5, 4 and 4")
-    n = int(rng.integers(30, 60))
-    yield Case((n, 7), note=f"{n} rows in seven folds")
+    n, k = int(rng.integers(30, 3000)), int(rng.integers(3, 10))
+    yield Case((n, k), note=f"{n} rows in {k} folds")
 
 
 @folds.drive

@@ -175,8 +175,8 @@ def _(rng):
     yield Case((28, 5, 0, 1), note="window 5, no padding")
     yield Case((28, 2, 0, 2), note="pooling: window 2 in steps of 2")
     yield Case((28, 3, 1, 2), note="steps of 2: the last step does not fit")
-    k, s = (int(one) for one in rng.integers(2, 6, size=2))
-    yield Case((64, k, 2, s), note=f"64 pixels, window {k}, padding 2, steps of {s}")
+    n, k, p, s = (int(rng.integers(*between)) for between in ((32, 999), (2, 9), (1, 5), (2, 6)))
+    yield Case((n, k, p, s), note=f"{n} pixels, window {k}, padding {p}, steps of {s}")
 
 
 @output_size.mistake("One position is missing: the window also stands at the very start. Add 1.")

@@ -94,6 +94,8 @@ def _numbers(given, expected, tolerance):
 
 
 def _close(given, expected, tolerance):
+    if type(given) is complex and type(expected) is not complex:
+        return False
     if given == expected or (_is_nan(given) and _is_nan(expected)):
         return True
     if type(expected) is int:

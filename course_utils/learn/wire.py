@@ -78,7 +78,7 @@ def _not_crowded(header):
 class _Writer:
     def __init__(self, limit_bytes, known_only):
         self.limit_bytes, self.known_only = limit_bytes, known_only
-        self.count, self.size, self.blobs = 0, 0, []
+        self.count, self.keys, self.size, self.blobs = 0, 0, 0, []
 
     def tree(self, value, depth):
         self.count += 1
@@ -86,7 +86,8 @@ class _Writer:
         allow(self.count <= MOST_VALUES, f"more than {MOST_VALUES:,} values")
         cls = type(value)
         if cls in (dict, set, frozenset):
-            allow(len(value) <= MOST_KEYS, f"more than {MOST_KEYS:,} keys")
+            self.keys += len(value)
+            allow(self.keys <= MOST_KEYS, f"more than {MOST_KEYS:,} keys")
         if value is None or cls in (bool, float):
             return value
         if cls in _BUILTIN:

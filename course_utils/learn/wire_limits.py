@@ -5,7 +5,7 @@ import re
 LIMIT_BYTES = 16 * 2**20
 DEEPEST = 64
 MOST_VALUES = 200_000
-MOST_KEYS = 10_000  # of one dict or set: keys chosen to collide cost the square of their number
+MOST_KEYS = 10_000  # of all dicts and sets together: keys chosen to collide cost the square of their number
 LONGEST_WORDS = 200
 MOST_AXES = 32
 NUMPY_TYPE = re.compile(r"[<>|][biufcSUMm]\d{1,6}(\[\d{0,6}[A-Za-zμ]{1,2}\])?")

@@ -21,7 +21,7 @@ class Reader:
     """Takes arrays off the bytes in the order in which the header names them, each once."""
 
     def __init__(self, rest):
-        self.rest, self.count = rest, 0
+        self.rest, self.count, self.keys = rest, 0, 0
 
     def value(self, tree, depth=0):
         """The value that a header's tree stands for."""
@@ -36,7 +36,8 @@ class Reader:
             entries = [self.value(entry, depth + 1) for entry in _listed(content)]
             return entries if tag == "list" else tuple(entries)
         if tag in ("set", "frozenset", "dict"):
-            allow(len(content) <= MOST_KEYS, f"more than {MOST_KEYS:,} keys")
+            self.keys += len(content)
+            allow(self.keys <= MOST_KEYS, f"more than {MOST_KEYS:,} keys")
             return self.keyed(tag, _listed(content), depth)
         allow(type(tag) is str and tag in _LEAVES, "an unknown type")
         return _LEAVES[tag](self, content)

@@ -16,9 +16,11 @@ from course_utils.errors import CourseError
 MEMBER_BYTES = 20 * 10**6
 MOST_FILES = 10_000
 CONTENTS_BYTES = 4 * 2**20  # a zip's table of contents: 10,000 files with names of 300 characters
+MOST_INSIDE = 100  # notebooks in a zip in a zip, which is one student's
 _DEPTH = 2  # a zip in a zip is read, one in that is not
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # Python unpacks other methods without a limit on memory
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
+# What `zipfile` raises for a damaged file, save for what nobody has met yet.
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, LookupError, ArithmeticError, RuntimeError)
 
 
 class Unreadable(Exception):
@@ -74,8 +76,8 @@ def _order(entry):
 
 
 def _in_folder(folder):
-    count = 0
-    for where, names, files in os.walk(folder, followlinks=False):
+    count, closed = 0, []
+    for where, names, files in os.walk(folder, onerror=closed.append, followlinks=False):
         names[:] = sorted(name for name in names if not name.startswith(".") and name != "__MACOSX")
         for name in sorted(filter(_matters, files)):
             count += 1
@@ -83,6 +85,10 @@ def _in_folder(folder):
                 raise CourseError(f"{folder} holds more than {MOST_FILES:,} notebooks and zips. Grade it in parts.")
             path = Path(where, name)
             yield from _expanded(Entry(path.relative_to(folder).parts, partial(_open_file, path)), 0)
+    if any(Path(error.filename) == folder for error in closed):
+        raise CourseError(f"{folder} cannot be read. Choose a folder that you may read.")
+    for error in closed:  # its student must not go unnoticed
+        yield Entry((*Path(error.filename).relative_to(folder).parts, ""), partial(_refuse, "cannot be read"))
 
 
 def _matters(name):
@@ -98,7 +104,11 @@ def _expanded(entry, depth):
     try:
         if depth >= _DEPTH:
             raise Unreadable("is a zip in a zip in a zip")
-        yield from _in_zip(entry, depth + 1)
+        most = MOST_INSIDE if depth else MOST_FILES
+        for count, inside in enumerate(_in_zip(entry, depth + 1)):
+            if count == most:
+                raise Unreadable(f"holds more than {most:,} notebooks, of which the first are read")
+            yield inside
     except Unreadable as error:
         yield Entry(entry.parts, partial(_refuse, str(error)))
 
@@ -107,7 +117,7 @@ def _in_zip(entry, depth):
     for number, member in enumerate(_archive(entry).infolist()):
         path = PurePosixPath(member.filename.replace("\\", "/"))
         hidden = any(part.startswith(".") and part != ".." or part == "__MACOSX" for part in path.parts)
-        if not hidden and not member.is_dir() and path.name and _matters(path.name):
+        if not hidden and path.name and not member.is_dir() and _matters(path.name):  # `is_dir` fails without a name
             inside = Entry((*entry.parts, *_safe(path)), partial(_open_member, entry, number))
             yield from _expanded(inside, depth)
 

@@ -77,18 +77,27 @@ def _clean(assigned, text, said):
     return plain, said
 
 
-_MAGIC = re.compile(r"([ \t]*)(?:%{1,2}[A-Za-z]|!|\?).*|([ \t]*)[\w.]+\?{1,2}[ \t]*")
+_MAGIC = r"(?P<dent>[ \t]*)(?:%{1,2}[A-Za-z][^\n]*|[!?][^\n]*|[\w.]+\?{1,2}[ \t]*(?=\n|\Z))"
+# Strings and comments come before brackets: what is in them is neither a magic nor a bracket.
+_PIECE = re.compile(
+    rf"(?P<magic>^{_MAGIC})"
+    r"""|"{3}.*?"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|\#[^\n]*|(?P<open>[(\[{])|(?P<close>[)\]}])""",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def without_magics(text):
     """The code with `pass` for what only IPython understands, so that the lines keep their numbers."""
-    lines, depth = [], 0
-    for line in text.split("\n"):
-        found = _MAGIC.fullmatch(line) if depth <= 0 else None
-        lines.append(f"{found[1] or found[2] or ''}pass" if found else line)
-        # Good enough to tell a magic from a line that goes on with the operator %.
-        depth += 0 if found else sum(map(line.count, "([{")) - sum(map(line.count, ")]}"))
-    return "\n".join(lines)
+    depth = 0  # a line in brackets may go on with the operator %
+
+    def replaced(piece):
+        nonlocal depth
+        if piece["magic"] and depth <= 0:
+            return f"{piece['dent']}pass"
+        depth += bool(piece["open"]) - bool(piece["close"])
+        return piece[0]
+
+    return _PIECE.sub(replaced, text)
 
 
 def _changes(release, notebook):

@@ -90,7 +90,7 @@ def _follow(job, reply, control):
             poll.unregister(reply)
         if control.fileno() in ready:
             _hear(job, control)
-        if time.monotonic() >= due:
+        if job.status is None and time.monotonic() >= due:
             due = time.monotonic() + _TICK_SECONDS
             _measure(job)
         if job.stopped and killed is None and job.pidfd is not None:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 _PLAIN = re.compile(r"[A-Za-z0-9][\w.@-]{0,79}", re.ASCII)
+_SLUG = re.compile(r".*-[0-9a-f]{8}", re.IGNORECASE)
 _RESERVED = {"con", "prn", "aux", "nul"}  # what Windows has for itself
 
 
@@ -17,12 +18,17 @@ def pages(results, folder):
 
 def file_names(ids):
     """A safe file name for each id; ids that are alike but for capitals or strange characters get different ones."""
-    plain = [id if _PLAIN.fullmatch(id) and id.casefold().partition(".")[0] not in _RESERVED else "" for id in ids]
+    plain = [id if _is_plain(id) else "" for id in ids]
     folded = [name.casefold() for name in plain]
     return [
         f"{name}.html" if name and folded.count(name.casefold()) == 1 else f"{_slug(id)}.html"
         for id, name in zip(ids, plain, strict=True)
     ]
+
+
+def _is_plain(id):
+    """Whether an id may name its file; one that looks like a slug may not, or it would take another's page."""
+    return bool(_PLAIN.fullmatch(id)) and not _SLUG.fullmatch(id) and id.casefold().partition(".")[0] not in _RESERVED
 
 
 def _slug(id):

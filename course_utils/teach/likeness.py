@@ -40,7 +40,10 @@ def _plain(text, known):
 def _tokens(text):
     """The tokens as far as the text is Python."""
     try:
-        yield from tokenize.generate_tokens(io.StringIO(text).readline)
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.ERRORTOKEN and not token.string.isspace():
+                return  # Python 3.12 stops here too; what follows may take the square of its length
+            yield token
     except (tokenize.TokenError, SyntaxError, ValueError, RecursionError):
         return
 

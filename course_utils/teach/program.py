@@ -13,6 +13,7 @@ from course_utils.run.cells import parse
 from course_utils.run.notebook import source
 
 _NAMES = re.compile(r"(?<![\w.])[^\W\d]\w*")
+_FUTURE = re.compile(r"^from __future__ import \w[\w, ]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,11 @@ class Programs:
         text, here = texts[exercise_id], self.places[exercise_id]
         earlier = self._earlier(text, here, texts)
         needed = self._needed(names("\n".join([text, *(code for _, code in earlier)])), here)
-        before = [one.code for one in needed] + [line for _, line in map(self._guarded, earlier) for line in [line]]
+        future = _FUTURE.findall(text)  # must stand before all other code
+        before = [*future, *(one.code for one in needed), *(self._guarded(*one) for one in earlier)]
         lines = "\n".join(before).count("\n") + 1 if before else 0
         modules = dict.fromkeys(module for one in needed for module in one.modules)
-        return Program("\n".join([*before, text]) + "\n", lines, tuple(modules))
+        return Program("\n".join([*before, _FUTURE.sub("pass", text)]) + "\n", lines, tuple(modules))
 
     def _earlier(self, text, here, texts):
         """The student's earlier attempts that this one uses by name, as (exercise, text)."""
@@ -85,12 +87,11 @@ class Programs:
                 used |= names(texts[one.id])
         return found
 
-    def _guarded(self, earlier):
+    def _guarded(self, one, text):
         """An earlier attempt that may itself be broken, on lines that hold nothing of this attempt."""
-        one, text = earlier
         aliases = [f"    {name} = {one.name}" for name in sorted(self.assigned_names[one.id] - {one.name})]
         run = f"    exec(compile({text!r}, '<{one.name}>', 'exec'))"
-        return one, "\n".join(["try:", run, *aliases, "except BaseException:", "    pass"])
+        return "\n".join(["try:", run, *aliases, "except BaseException:", "    pass"])
 
     def _needed(self, used, here):
         found = []

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from course_utils.teach import marks
 from course_utils.teach.cases import prepare
 from course_utils.teach.program import Program, importable
 
-_IMPORT = re.compile(r"^\s*(?:import|from)\s+(\w+)", re.MULTILINE)
+_IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+(\w+)", re.MULTILINE)  # \s takes the square of many empty lines
 # What a student may import in place of what the exercise has in mind: loaded once, where anyone does.
 _HEAVY = {
     **{name: (name,) for name in ("numpy", "pandas", "torch", "torchvision", "matplotlib")},
@@ -21,6 +22,7 @@ _HEAVY = {
     "transformers": ("transformers",),
     "sklearn": ("sklearn.linear_model", "sklearn.metrics", "sklearn.neighbors", "sklearn.preprocessing"),
 }
+_LIGHT = {"numpy", *sys.stdlib_module_names}
 
 
 @dataclass(frozen=True)
@@ -49,30 +51,46 @@ def run(key, exercises, tasks, round, jobs, done):
     Raises CourseError where an exercise's own reference fails.
     """
     prepared = {id: prepare(key, exercises[id], round) for id in dict.fromkeys(one.exercise_id for one in tasks)}
-    with _opened(exercises, tasks, jobs) as box:
-        pool = ThreadPoolExecutor(jobs)
-        try:
-            waiting = {
-                pool.submit(mark, box, exercises[one.exercise_id], prepared[one.exercise_id], one): one for one in tasks
-            }
-            for future in as_completed(waiting):
-                done(waiting[future].place, future.result())
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    for modules, group in _groups(exercises, tasks):
+        with _opened(*modules, jobs) as box:
+            _run_all(box, exercises, prepared, group, jobs, done)
+
+
+def _run_all(box, exercises, prepared, tasks, jobs, done):
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        waiting = {
+            pool.submit(mark, box, exercises[one.exercise_id], prepared[one.exercise_id], one): one for one in tasks
+        }
+        for future in as_completed(waiting):
+            done(waiting[future].place, future.result())
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _groups(exercises, tasks):
+    """The tasks that share a sandbox, with what it imports: a fork of a process that holds torch costs five times one
+    that does not, so those that need no more than numpy come first and by themselves."""
+    groups = {True: ({}, {}, []), False: ({}, {}, [])}
+    for one in tasks:
+        needed = dict.fromkeys(filter(importable, (*exercises[one.exercise_id].needs, *one.program.modules)))
+        roots = sorted(set(_IMPORT.findall(one.program.code)) & _HEAVY.keys())
+        wished = dict.fromkeys(name for root in roots for name in _HEAVY[root] if importable(name))
+        is_light = {name.partition(".")[0] for name in needed | wished} <= _LIGHT
+        for known, more in zip(groups[is_light], (needed, wished), strict=False):
+            known |= more
+        groups[is_light][2].append(one)
+    return [((tuple(needed), tuple(wished)), group) for needed, wished, group in groups.values() if group]
 
 
 @contextmanager
-def _opened(exercises, tasks, jobs):
+def _opened(needed, wished, jobs):
     """A sandbox that has imported what the exercises need, and what students import where it takes that too."""
     from course_utils.teach.sandbox import open_sandbox
 
-    needed = [module for one in tasks for module in (*exercises[one.exercise_id].needs, *one.program.modules)]
-    roots = {root for one in tasks for root in _IMPORT.findall(one.program.code)}
-    wished = [module for root in sorted(roots) for module in _HEAVY.get(root, ())]
-    needed, wished = (tuple(filter(importable, dict.fromkeys(one))) for one in (needed, wished))
     with ExitStack() as stack:
         try:
-            box = stack.enter_context(open_sandbox((*needed, *wished), jobs))
+            box = stack.enter_context(open_sandbox(tuple(dict.fromkeys((*needed, *wished))), jobs))
         except CourseError:
             if not wished:
                 raise

