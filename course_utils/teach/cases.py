@@ -35,14 +35,7 @@ def prepare(key, exercise, round):
 
     Raises CourseError where the reference itself does not answer every case, or a case is too large.
     """
-    seed = case_seed(key, exercise.id, round)
-    drawn = [case for draw in range(DRAWS) for case in cases_of(exercise, [seed, draw])]
-    try:
-        hidden = _distinct(drawn)
-    except wire.WireError as error:
-        raise CourseError(
-            f"A case of {exercise.id} is more than the sandbox takes: {error}. Make it smaller."
-        ) from None
+    hidden = drawn(exercise, case_seed(key, exercise.id, round))
     public = cases_of(exercise)
     expecting = _expecting(exercise, hidden)
     return Prepared(
@@ -55,11 +48,19 @@ def prepare(key, exercise, round):
     )
 
 
-def _distinct(cases):
-    """Each case once: those that no seed changes come with every draw."""
+def drawn(exercise, seed):
+    """The cases of several draws, each once: those that no seed changes come with every draw.
+
+    Raises CourseError where a case is too large.
+    """
     found = {}
-    for case in cases:
-        found.setdefault(wire.encode([case.args, dict(case.kwargs)]), case)
+    try:
+        for case in (case for draw in range(DRAWS) for case in cases_of(exercise, [seed, draw])):
+            found.setdefault(wire.encode([case.args, dict(case.kwargs)]), case)
+    except wire.WireError as error:
+        raise CourseError(
+            f"A case of {exercise.id} is more than the sandbox takes: {error}. Make it smaller."
+        ) from None
     return list(found.values())
 
 

@@ -15,6 +15,7 @@ from course_utils.run import notebook as notebook_file
 from course_utils.run.modes import places
 from course_utils.run.notebook import source
 from course_utils.teach import slides, timing
+from course_utils.teach.cases import drawn
 from course_utils.teach.own import DIFFICULTY
 
 
@@ -79,8 +80,8 @@ def _graded(exercise):
 
 def _rule(exercise):
     """What part of the cases earns, by the very rule of grading."""
-    cases = cases_of(exercise)
-    alone, count = earned_by_constant(exercise, cases, cases_of(exercise, 0)), len(cases)
+    cases = drawn(exercise, 0)
+    alone, count = earned_by_constant(exercise, cases, cases_of(exercise)), len(cases)
     if count - alone < 2:
         return f"All or nothing: {count} cases, of which a constant or a table of answers gets {alone}."
     step = credit([True] * (alone + 1) + [False] * (count - alone - 1), alone, exercise.points)
