@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tokenize
 import types
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,12 +22,12 @@ from course_utils.learn.attempt import cases_of, outcomes
 from course_utils.learn.catalog import exercises_of
 from course_utils.learn.exercise import Case, exercise
 from course_utils.learn.outcome import Outcome
-from course_utils.teach import classroom, feedback, grade_show, marks, results, sandbox
+from course_utils.teach import classroom, feedback, grade_show, marks, results, running, sandbox
 from course_utils.teach.cases import DRAWS, OTHER_CASE, kinds, prepare
 from course_utils.teach.grade import Options, grade
 from course_utils.teach.key import case_seed, write_key
 from course_utils.teach.likeness import likeness
-from course_utils.teach.program import Programs
+from course_utils.teach.program import Program, Programs
 from course_utils.teach.sandbox import Answer
 
 WEEK = exercises_of("week03")
@@ -314,6 +315,8 @@ def test_page_names_are_safe_and_unique():
     assert len({name.casefold() for name in names}) == len(ids)
     assert all(name.isascii() and "/" not in name and not name.startswith(".") and len(name) < 100 for name in names)
     assert names[-1] == "ok.name@x.org.html"
+    [victim] = feedback.file_names(["é"])
+    assert feedback.file_names(["é", victim.removesuffix(".html")])[1] != victim, "an id chosen to take another's page"
 
 
 @pytest.mark.parametrize(
@@ -352,6 +355,22 @@ def test_attempts_are_alike_whatever_their_names_comments_and_spacing():
         likeness(strange)
 
 
+def test_no_text_takes_the_square_of_its_length(monkeypatch):
+    steps = []
+    tokens = tokenize.generate_tokens
+    monkeypatch.setattr(tokenize, "generate_tokens", lambda read: (steps.append(one) or one for one in tokens(read)))
+    likeness("'" + "\\'" * 2_000)  # each quote would be read to the end of the text
+    assert len(steps) < 10
+    assert running._imported("\n" * 99_000) == set()
+
+
+@pytest.mark.parametrize("line", ["import math, torch", "import math; import torch", "if 1: from torch import nn"])
+def test_a_heavy_library_is_found_wherever_in_a_line_it_is_imported(line):
+    task = running.Task(SIZE.id, "my_output_size", 1, Program(f"{line}\n{RIGHT}\n", 0, ()))
+    [(modules, _)] = running._groups({SIZE.id: SIZE}, [task])
+    assert modules == ((), ("torch",))
+
+
 def test_attempts_that_are_alike_are_for_the_instructor_alone(box, room, monkeypatch):
     monkeypatch.setattr("course_utils.teach.likeness._FEWEST_TOKENS", 5)
     hand_in(room, ana=RIGHT, ben=RIGHT.replace("n,", "m,").replace("(n", "(m"), cy=WRONG)
@@ -378,6 +397,14 @@ def test_a_program_has_the_notebooks_imports_that_the_attempt_uses_and_no_more()
         or made.code.split("\n")[made.lines_before].startswith("def")
     )
     assert program("week03.output_size", RIGHT).code == RIGHT + "\n"
+
+
+def test_an_import_from_the_future_may_stand_in_an_attempts_cell():
+    text = "# mine\nfrom __future__ import annotations\ndef my_conv2d(x: Missing):\n    return torch.ones(x)"
+    made, names = program("week03.conv2d", text), {}
+    exec(compile(made.code, "x", "exec", dont_inherit=True), names)
+    assert names["my_conv2d"](2).tolist() == [1, 1]
+    assert made.code.split("\n")[made.lines_before :][:3] == ["# mine", "pass", "def my_conv2d(x: Missing):"]
 
 
 def test_an_attempt_may_use_the_students_earlier_one_even_where_that_is_broken():

@@ -128,6 +128,15 @@ def test_a_journal_cut_anywhere_loses_only_the_line_that_was_cut(tmp_path, cut):
     assert found == {"0", "1"}
 
 
+def test_a_full_disk_is_one_sentence(tmp_path):
+    journal = open_journal(tmp_path / "j", KEY, 1)
+    journal.file.close()
+    journal.file = open("/dev/full", "wb")  # noqa: SIM115 - the journal closes it
+    with pytest.raises(CourseError, match="j cannot be written: No space left on device. Mend that and repeat"):
+        journal.add("week03.conv2d", MARK)
+    journal.close()
+
+
 def test_two_gradings_cannot_use_one_journal(tmp_path):
     journal = open_journal(tmp_path / "j", KEY, 1)
     with pytest.raises(CourseError, match="Another `course grade` is writing"):

@@ -33,6 +33,7 @@ def test_a_roster_is_read_as_spreadsheets_write_it(tmp_path, separator, encoding
     [
         ("name,email\nA,b\n", "has no column 'id'. Its first line names the columns: id, name"),
         ("", "has no column 'id'"),
+        (f"id,name\nana,{'x' * 200_000}\n", "Line 2 of .* is no row of a table: field larger"),
         ("id,name\ns1,A\nS1,B\n", "Line 3 of .* repeats the id S1"),
         ("id,name\n,A\n", "Line 2 of .* has no id"),
         ("id,extension\ns1,soon\n", "Line 2 of .*: The extension 'soon' is neither"),

@@ -107,6 +107,12 @@ def said(box, body):
 
 
 @pytest.mark.slow
+def test_a_cell_may_display_something_before_its_definition(box):
+    [outcome] = box.run(replace(job(f"display(1)\n{RIGHT}"), cases=(Case((28, 3, 1, 1)),))).outcomes
+    assert outcome.value == 28
+
+
+@pytest.mark.slow
 def test_errors_name_the_submissions_line(box):
     code = "import math\n\n\ndef my_output_size(n, k, p, s):\n    return math.sqrt(-1)\n"
     [outcome] = box.run(replace(job(code), cases=(Case((1, 2, 3, 4)),))).outcomes

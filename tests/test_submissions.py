@@ -188,6 +188,15 @@ def link_in_zip():
     return data.getvalue()
 
 
+def nameless():
+    """A zip whose first member has no name, beside a notebook that is none."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as made:
+        made.writestr(zipfile.ZipInfo(""), b"")
+        made.writestr("x.ipynb", b"")
+    return data.getvalue()
+
+
 # A bzip2 file of a billion zeros in 723 bytes would be unpacked whole by Python's zipfile.
 BOMBS = {
     "zeros": (zipped({"x.ipynb": b"0" * 30_000_000}), "larger than 20 MB"),
@@ -199,6 +208,7 @@ BOMBS = {
     "windows": (zipped({"C:\\x.ipynb": notebook()}), "leads out of the archive"),
     "link": (link_in_zip(), "is a link"),
     "cut off": (zipped({"x.ipynb": random.Random(0).randbytes(5000)})[:3000], "cannot be read as a zip"),
+    "nameless": (nameless(), "is not JSON"),
     "no zip": (b"PK\x05\x06 and nothing", "cannot be read as a zip"),
 }
 
@@ -211,6 +221,32 @@ def test_a_hostile_archive_harms_only_its_own_student(tmp_path, data, reason):
     assert list(found) == ["ben"]
     assert refused and all(reason in one for one in refused.values()), refused
     assert sorted(tmp_path.rglob("*")) == sorted([*before, made])
+
+
+def test_zips_in_a_students_zip_do_not_multiply(tmp_path):
+    inner = zipped({f"{i}.ipynb": b"" for i in range(1_000)})
+    folder = as_folder(tmp_path, {"ana.zip": zipped({f"{i}.zip": inner for i in range(3)}), "ben.ipynb": notebook()})
+    found, refused = collected(folder)
+    assert list(found) == ["ben"]
+    assert "holds more than 100 notebooks" in refused["ana.zip/0.zip"]
+    assert len(refused) == 3 * 101
+
+
+def test_a_folder_that_cannot_be_read_is_listed(tmp_path, monkeypatch):
+    folder, scan = as_folder(tmp_path, {"ana/x.ipynb": notebook(), "ben/x.ipynb": notebook()}), os.scandir
+
+    def scandir(path):
+        if os.path.basename(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    closed = "ana"
+    found, refused = collected(folder)
+    assert list(found) == ["ben"] and refused == {"ana/": "cannot be read"}
+    closed = folder.name
+    with pytest.raises(CourseError, match="cannot be read. Choose a folder"):
+        collected(folder)
 
 
 def test_damaged_data_in_a_zip_is_refused(tmp_path):
@@ -354,6 +390,26 @@ def test_text_that_utf8_cannot_write_is_replaced():
 def test_magics_are_left_out_and_lines_keep_their_numbers():
     given = "%%time\n!rm -rf /\nx = (7\n  %y)\nif x:\n    %matplotlib inline\nlen?\nz = 5 % 3"
     assert attempts.without_magics(given) == "pass\npass\nx = (7\n  %y)\nif x:\n    pass\npass\nz = 5 % 3"
+
+
+@pytest.mark.parametrize("before", ["# a smile :(", "s = '('", 's = """\n(\n"""', "it's"])
+def test_brackets_in_strings_and_comments_hide_no_magic(before):
+    assert attempts.without_magics(f"{before}\n%time f()") == f"{before}\npass"
+
+
+def test_lines_of_a_string_are_no_magics():
+    given = 'PROMPT = """\n%d items\n! Now\nWhy?\n"""'
+    assert attempts.without_magics(given) == given
+
+
+def test_hostile_quotes_take_no_time_to_speak_of():
+    for text in ("'" + "\\'" * 49_000, "'''" + "\\'" * 49_000, "\n" * 99_000, '"""' * 33_000):
+        attempts.without_magics(text)
+
+
+def test_the_indentation_of_a_whole_cell_does_not_count():
+    text, _ = taken(lambda made: cell_of(made).update(source="    def my_conv2d(x):\n        return x\n\n    y = 1"))
+    assert text == "def my_conv2d(x):\n    return x\n\ny = 1"
 
 
 def test_a_notebook_with_ten_thousand_cells_is_read(tmp_path):

@@ -71,17 +71,24 @@ def _is_named(release, assigned, cell):
 def _clean(assigned, text, said):
     if len(text) > MOST_CHARACTERS:
         return None, [*said, f"{assigned.id}: the attempt is longer than {MOST_CHARACTERS:,} characters."]
+    text = _outdented(text)
     plain = without_magics(text)
     if plain != text:
         said = [*said, f"{assigned.id}: lines that begin with % or ! were left out."]
     return plain, said
 
 
+def _outdented(text):
+    """The text without the indentation of its first line, which a notebook takes off every line too."""
+    start = re.match(r"[ \t]+(?=[^\s])", text)
+    return re.sub(f"^{start[0]}", "", text, flags=re.MULTILINE) if start else text
+
+
 _MAGIC = r"(?P<dent>[ \t]*)(?:%{1,2}[A-Za-z][^\n]*|[!?][^\n]*|[\w.]+\?{1,2}[ \t]*(?=\n|\Z))"
 # Strings and comments come before brackets: what is in them is neither a magic nor a bracket.
 _PIECE = re.compile(
     rf"(?P<magic>^{_MAGIC})"
-    r"""|"{3}.*?"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|\#[^\n]*|(?P<open>[(\[{])|(?P<close>[)\]}])""",
+    r"""|"{3}.*?"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?|\#[^\n]*|(?P<bracket>[()\[\]{}])""",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -94,7 +101,8 @@ def without_magics(text):
         nonlocal depth
         if piece["magic"] and depth <= 0:
             return f"{piece['dent']}pass"
-        depth += bool(piece["open"]) - bool(piece["close"])
+        if piece["magic"] or piece["bracket"]:
+            depth += sum(map(piece[0].count, "([{")) - sum(map(piece[0].count, ")]}"))
         return piece[0]
 
     return _PIECE.sub(replaced, text)

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,10 +30,21 @@ class Journal:
     synced: float = 0.0
 
     def add(self, exercise_id, mark):
-        """Append a mark; it outlives a kill at once, and the machine within half a second."""
+        """Append a mark; it outlives a kill at once, and the machine within half a second.
+
+        Raises CourseError where the disk is full.
+        """
         row = {"round": self.round, "exercise": exercise_id, "mark": marks.as_data(mark)}
         text = json.dumps(row, separators=(",", ":"), sort_keys=True)
-        self.file.write(f"{signature(self.key, text.encode())} {text}\n".encode())
+        try:
+            self._write(f"{signature(self.key, text.encode())} {text}\n".encode())
+        except OSError as error:
+            raise CourseError(
+                f"{self.path} cannot be written: {error.strerror}. Mend that and repeat the command; it goes on from here."
+            ) from None
+
+    def _write(self, line):
+        self.file.write(line)
         self.file.flush()
         if time.monotonic() - self.synced > _SYNC_SECONDS:
             os.fsync(self.file.fileno())
@@ -42,7 +54,8 @@ class Journal:
         """Let another grading have it; one that holds nothing goes."""
         if not self.file.closed and not os.fstat(self.file.fileno()).st_size:
             self.path.unlink(missing_ok=True)
-        self.file.close()
+        with suppress(OSError):  # on a full disk; that was said when the mark was added
+            self.file.close()
 
     def remove(self):
         """Take it away: its marks are in the results."""
@@ -58,7 +71,7 @@ def open_journal(path, key, round):
     try:
         file = open(path, "a+b")  # noqa: SIM115 - the journal is closed by its owner
     except OSError as error:
-        raise CourseError(f"{path} cannot be written: {error.strerror}. Choose another --out.") from None
+        raise CourseError(f"{path} cannot be written: {error.strerror or error}. Choose another --out.") from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

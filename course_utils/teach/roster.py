@@ -93,6 +93,9 @@ def _rows(path, needed, others):
     if needed not in columns:
         raise CourseError(f"{path} has no column {needed!r}. Its first line names the columns: {needed}, {others}.")
     reader.fieldnames = columns
-    for row in reader:
-        if any(row.values()):
-            yield reader.line_num, {name: (value or "").strip() for name, value in row.items() if isinstance(name, str)}
+    try:
+        rows = [(reader.line_num, row) for row in reader if any(row.values())]
+    except csv.Error as error:
+        raise CourseError(f"Line {reader.line_num + 1} of {path} is no row of a table: {error}. Correct it.") from None
+    for number, row in rows:
+        yield number, {name: (value or "").strip() for name, value in row.items() if isinstance(name, str)}

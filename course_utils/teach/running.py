@@ -13,7 +13,7 @@ from course_utils.teach import marks
 from course_utils.teach.cases import prepare
 from course_utils.teach.program import Program, importable
 
-_IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+(\w+)", re.MULTILINE)  # \s takes the square of many empty lines
+_IMPORT = re.compile(r"(?:^|[;:])[ \t]*(?:import|from)[ \t]+([^\n;#]*)", re.MULTILINE)  # \s would reread empty lines
 # What a student may import in place of what the exercise has in mind: loaded once, where anyone does.
 _HEAVY = {
     **{name: (name,) for name in ("numpy", "pandas", "torch", "torchvision", "matplotlib")},
@@ -74,13 +74,18 @@ def _groups(exercises, tasks):
     groups = {True: ({}, {}, []), False: ({}, {}, [])}
     for one in tasks:
         needed = dict.fromkeys(filter(importable, (*exercises[one.exercise_id].needs, *one.program.modules)))
-        roots = sorted(set(_IMPORT.findall(one.program.code)) & _HEAVY.keys())
+        roots = sorted(_imported(one.program.code) & _HEAVY.keys())
         wished = dict.fromkeys(name for root in roots for name in _HEAVY[root] if importable(name))
         is_light = {name.partition(".")[0] for name in needed | wished} <= _LIGHT
         for known, more in zip(groups[is_light], (needed, wished), strict=False):
             known |= more
         groups[is_light][2].append(one)
     return [((tuple(needed), tuple(wished)), group) for needed, wished, group in groups.values() if group]
+
+
+def _imported(code):
+    """The names in import statements, those of several in one line too."""
+    return set(re.findall(r"\w+", " ".join(_IMPORT.findall(code))))
 
 
 @contextmanager

@@ -50,6 +50,7 @@ def _answers(job):
     started, cases = time.monotonic(), [Case(tuple(args), kwargs) for args, kwargs in job["cases"]]
     seed(0)
     module = sys.modules["__main__"] = types.ModuleType("__main__")
+    module.display = print  # a notebook has it without an import
     try:
         with redirect_stdout(Printed()):
             bounded(lambda: _execute(job["code"], vars(module)), job["seconds"])
