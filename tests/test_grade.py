@@ -625,7 +625,7 @@ def test_an_interrupt_ends_a_grading_at_once_and_what_was_marked_is_kept(tmp_pat
     journal = tmp_path / "g.journal"
     wait_for(functools.partial(has_grown, journal, 0), running)
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=8)
+    _, said = running.communicate(timeout=60)
     assert (running.returncode, "Traceback" in said) == (130, False), said
     assert journal.read_text().count("\n") == 1
 

@@ -593,3 +593,19 @@ def test_texts_are_cut_and_hold_no_control_characters():
     assert told.error_text == "[31mx" + "y" * 193
     assert told.printed == "a\tb\n" + "z" * 1995
     assert (told.line, told.line_text) == (None, "")
+
+
+@pytest.mark.slow
+def test_packages_that_lie_where_a_job_has_its_scratch_can_be_imported_there_too(tmp_path, monkeypatch):
+    need_sandbox()
+    if not tmp_path.is_relative_to("/tmp"):
+        pytest.skip("pytest's folder is not below /tmp")
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    (folder / "early.py").write_text("VALUE = 7\n")
+    (folder / "late.py").write_text("VALUE = 8\n")
+    monkeypatch.syspath_prepend(str(folder))
+    code = "import early\n\ndef my_output_size(n, k, p, s):\n    import late\n    return early.VALUE + late.VALUE\n"
+    with open_sandbox(("early",)) as opened:
+        answer = opened.run(Job(PLAIN, code, "my_output_size", (Case((1, 1, 1, 1)),)))
+    assert [one.value for one in answer.outcomes] == [15]

@@ -23,6 +23,7 @@ _FRESH = (
     *("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"),
     *("--remount-ro", "/dev", "--remount-ro", "/"),
 )
+_SCRATCH = ("/tmp", "/dev/shm")
 _ONE_THREAD = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
     *("NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
@@ -71,6 +72,11 @@ def package_folders():
     return [str(folder) for folder in dict.fromkeys(found) if folder.is_dir()]
 
 
+def inside(path):
+    """Where a path of this machine lies in the sandbox: what a job's own scratch folders would hide lies elsewhere."""
+    return f"/box/outside{path}" if any(Path(path).is_relative_to(folder) for folder in _SCRATCH) else str(path)
+
+
 def _namespaces():
     kinds = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     return kinds if leaves_root() else ["--unshare-user", *kinds, "--cap-drop", "ALL"]
@@ -91,13 +97,13 @@ def _python():
     """This Python and its packages, without the course where it lies among them."""
     folders = [folder for folder in dict.fromkeys((sys.base_prefix, sys.base_exec_prefix)) if not _in_usr(folder)]
     for folder in folders:
-        yield from _bound(folder, folder)
+        yield from _bound(folder, inside(folder))
     if any(_PACKAGE.is_relative_to(folder) for folder in ("/usr", *folders)):
-        yield from ("--tmpfs", str(_PACKAGE.parent if (_PACKAGE.parent / "notebooks").is_dir() else _PACKAGE))
+        yield from ("--tmpfs", inside(_PACKAGE.parent if (_PACKAGE.parent / "notebooks").is_dir() else _PACKAGE))
     for folder in package_folders():
-        yield from _bound(folder, folder)
+        yield from _bound(folder, inside(folder))
         if os.path.isdir(f"{folder}/course_utils"):
-            yield from ("--tmpfs", f"{folder}/course_utils")
+            yield from ("--tmpfs", inside(f"{folder}/course_utils"))
 
 
 def _ours():
@@ -119,4 +125,4 @@ def _in_usr(folder):
 
 
 def _executable():
-    return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+    return inside(os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable))

@@ -61,8 +61,8 @@ class Template:
     def _start(self):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         settings = {
-            "paths": box_command.package_folders(),
-            "prefixes": [sys.prefix, sys.exec_prefix],
+            "paths": [box_command.inside(folder) for folder in box_command.package_folders()],
+            "prefixes": [box_command.inside(folder) for folder in (sys.prefix, sys.exec_prefix)],
             "modules": self.modules,
             "leave_root": box_command.leaves_root(),
         }
