@@ -296,6 +296,18 @@ def test_who_bears_the_id_comes_before_who_took_the_name(box, room):
     assert "Participant 888,Ben Low,,1,1,-" in (room / "g.moodle.csv").read_text()
 
 
+def test_nobody_voids_a_neighbours_mark_by_a_file_that_bears_the_address_or_the_id_in_capitals(box, room):
+    (room / "r.csv").write_text("id,name,email\nann,Ann Lee,ann@x.org\nben,Ben Low,ben@x.org\n")
+    hand_in(room, ann=RIGHT, ANN=WRONG, **{"ann@x.org": WRONG, "ben@x.org": RIGHT})
+    graded(room, roster=room / "r.csv")
+    assert {id: row["total"] for id, row in table(room).items()} == {
+        "ann": "1",
+        "ben": "1",
+        "ANN": "0",
+        "ann@x.org": "0",
+    }
+
+
 def test_what_students_write_is_text_on_every_page(box, room):
     evil = "<script>alert(1)</script>\x1b[31m\u202e"
     (room / "in").mkdir()

@@ -116,5 +116,5 @@ ROSTER = Roster(
     ],
 )
 def test_a_submission_finds_its_student_by_id_mail_or_a_name_that_is_unique(owner, id):
-    found = ROSTER.find(owner)
+    found, _ = ROSTER.match(owner)
     assert (found and found.id) == id

@@ -18,7 +18,7 @@ def records_of(handed_in, refused, found, roster, times, deadline):
     refused = [*refused, *(_double(one) for id in sorted(double) for _, one in people[id])]
     rows = {id: _record(*pairs[0], found, times, roster) for id, pairs in people.items() if id not in double}
     for one in refused:
-        student = roster.find(one.owner) or Student(one.owner.id, one.owner.name, "", deadline)
+        student = roster.match(one.owner)[0] or Student(one.owner.id, one.owner.name, "", deadline)
         rows.setdefault(student.id, _without(student, one))
     for student in roster.students:
         rows.setdefault(student.id, Record(student.id, student.name, student.email, handed_in="missing"))
@@ -28,12 +28,13 @@ def records_of(handed_in, refused, found, roster, times, deadline):
 
 
 def _by_student(handed_in, roster, deadline):
-    people, known = defaultdict(list), {roster.by_id(one.owner) for one in handed_in}
-    for one in handed_in:
-        student = roster.by_id(one.owner) or roster.find(one.owner)
-        if student in known and not roster.by_id(one.owner):
-            student = None  # who bears the id comes before whoever took the name
-        student = student or Student(one.owner.id, one.owner.name, "", deadline)
+    people, found = defaultdict(list), [roster.match(one.owner) for one in handed_in]
+    best = {}
+    for student, surely in found:
+        best[student] = max(surely, best.get(student, 0))
+    for one, (student, surely) in zip(handed_in, found, strict=True):
+        if student is None or surely < best[student]:  # who bears the id comes before whoever took the name
+            student = Student(one.owner.id, one.owner.name, "", deadline)
         people[student.id].append((student, one))
     return people
 

@@ -26,16 +26,19 @@ class Roster:
 
     students: tuple[Student, ...] = ()
 
-    def by_id(self, owner):
-        """The `Student` whose id or e-mail a submission bears; None without one."""
+    def match(self, owner):
+        """The `Student` whom a submission belongs to, and how surely: 3 by the id, 2 by the id but for capitals, 1 by
+        the e-mail, 0 by a name that only one has; None without one."""
         wanted = owner.id.casefold()
-        found = (one for one in self.students if wanted in (one.id.casefold(), one.email.casefold()) and wanted)
-        return next(found, None)
-
-    def find(self, owner):
-        """The `Student` whom a submission belongs to: by id, e-mail, or a name that only one has; None without one."""
+        for surely, told in (
+            (3, lambda one: one.id == owner.id),
+            (2, lambda one: one.id.casefold() == wanted),
+            (1, lambda one: wanted and one.email.casefold() == wanted),
+        ):
+            if found := next(filter(told, self.students), None):
+                return found, surely
         named = [one for one in self.students if owner.name and _spellings(one.name) & _spellings(owner.name)]
-        return self.by_id(owner) or (named[0] if len(named) == 1 else None)
+        return (named[0], 0) if len(named) == 1 else (None, 0)
 
 
 def _spellings(name):
