@@ -2,7 +2,9 @@
 
 import base64
 
-MOST_DIGITS = 8  # characters of a number, its point among them: chance does not write them
+import numpy as np
+
+MOST_DIGITS = 11  # characters of a number, its point among them: chance does not write them
 VARIED = 5  # different bytes of a number: fewer make 0.0, 1.0 and the like, which any file holds
 
 
@@ -14,7 +16,8 @@ def canaries(hidden, public):
         values = array.flatten().tolist()
         for one, two in zip(values, [*values[1:], 0.0], strict=True):
             if one not in known:
-                found |= {repr(abs(one))[:MOST_DIGITS], one.hex().lstrip("-"), f"{one:.4f}, {two:.4f}"}
+                found |= {repr(abs(value))[:MOST_DIGITS] for value in (one, float(np.float32(one)))}
+                found |= {one.hex().lstrip("-"), f"{one:.4f}, {two:.4f}", f"{one:.4e}, {two:.4e}"}
         found |= _of_bytes(array)
     return {text for text in found if len(text) >= MOST_DIGITS and len(set(text)) >= VARIED}
 
