@@ -93,7 +93,7 @@ def _(attempt, channels, pictures):
         "parameters that get a gradient": [name for name, p in model.named_parameters() if p.grad is not None],
         "batch norm's running statistics moved": bool(body[1].running_mean.abs().max() > 0),
         "the head is in training mode": model[1].training and model[1][0].training,
-        "the body's features, on average": body(torch.from_numpy(pictures)).detach().mean(0),
+        "the mean square of the body's features": body(torch.from_numpy(pictures)).detach().square().mean(0),
     }
 
 

@@ -23,6 +23,7 @@ _MANIFEST = "manifest.json"
 _INGREDIENTS = "ingredients.json"
 _COPY, _RECEIPT, _ROW, _ARTEFACTS = "copy.ipynb", "receipt.json", "row.json", "artefacts"
 _UNFINISHED = ".part-"
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,19 @@ def _publish(place, key, files):
     try:
         write_below(part, files)
         os.chmod(part, 0o755)
-        os.rename(part, place / key)
+        # A third may throw away what stood in the way, before it is looked at.
+        return any(_is_there(part, place / key) for _ in range(_TRIES))
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _is_there(part, entry):
+    try:
+        os.rename(part, entry)
         return True
     except OSError:
         # Another runner was first: the entry is not empty, so that the rename fails.
-        return (place / key / _MANIFEST).exists()
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        return (entry / _MANIFEST).exists()
 
 
 def _part(place):
