@@ -3,9 +3,8 @@
 Speed: submissions of one exercise that uses torch and of one that does not, no two texts alike: right in several
 styles, wrong in known ways, and a few that were never touched. nbgrader grades fewer, one after the other as it does,
 and its seconds, without those of its start, are scaled up. Both get notebooks of the imports and the graded exercise
-alone; nbgrader would run the rest of a lesson too. Answers to the other exercise that use torch are left out: a single
-one makes the sandbox import torch, and each attempt of the class then takes several times as long. With
-`--attacks`: every hostile submission, and the points that each gives.
+alone; nbgrader would run the rest of a lesson too. One style of the plain exercise uses torch. With `--attacks`: every
+hostile submission, and the points that each gives.
 """
 
 import argparse
@@ -119,8 +118,6 @@ def _texts(exercise_id, count):
     exercise, dice = find_exercise(exercise_id), random.Random(5)
     functions = runpy.run_path(str(project_dir() / "tests" / "right_answers" / f"{exercise.lesson}.py"))["RIGHT"]
     right = [school.as_typed(one, school.name_of(exercise_id)) for one in functions[exercise_id]]
-    if "torch" not in exercise.needs:  # one such answer in a class makes every fork a large one
-        right = [text for text in right if "torch" not in text]
     wrong = [answer(exercise, f"mistakes-{number}") for number in range(1, len(exercise.mistakes) + 1)]
     stub = f"def {school.name_of(exercise_id)}(*args):\n    raise NotImplementedError"
     texts = {}
