@@ -16,7 +16,7 @@ import sys
 
 MINIMUM = (3, 11)
 NEEDED_GIB = (
-    10.0  # .venv is 5.7 GiB on Linux x86-64, 6.2 with all extras; pip holds the downloads beside it while it unpacks
+    10.0  # .venv is 6.2 GiB on Linux x86-64, 7.2 with all extras; pip holds the downloads beside it while it unpacks
 )
 ADDED_GIB = 1.0  # an extra, or a renewed lock
 LOCK = "requirements.lock"
