@@ -7,6 +7,7 @@ must finish in each mode, and each check must say what it is meant to say.
 import ast
 import copy
 import inspect
+import linecache
 from dataclasses import dataclass
 
 from course_utils.errors import CourseError
@@ -141,13 +142,14 @@ def answer(exercise, label):
     solution = exercise.reference if label == "reference" else _mistake(exercise, label).solution
     code, name = exercise.typed(solution), f"my_{exercise.reference.__name__}"
     call = [f"{name} = {name}()"] if exercise.value else []
-    return "\n".join([*_imports(solution, code), code, *call])
+    return "\n".join([*imports(solution, code), code, *call])
 
 
-def _imports(solution, code):
-    """The imports of the exercises' module whose names the code uses."""
+def imports(solution, code):
+    """The import statements of the function's module whose names the code uses."""
     used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
-    module = ast.parse(inspect.getsource(inspect.getmodule(solution)))
+    # An instructor's own exercises have a source, but may have no module.
+    module = ast.parse("".join(linecache.getlines(inspect.getsourcefile(solution))))
     statements = [one for one in module.body if isinstance(one, ast.Import | ast.ImportFrom)]
     return [ast.unparse(one) for one in statements if used & {_bound(alias) for alias in one.names}]
 

@@ -99,12 +99,13 @@ def load(path):
         raise CourseError(
             f"{path.name} is not a notebook: it is not JSON ({error}). Restore it with `git checkout`."
         ) from None
-    if not _is_notebook(content):
+    if not is_notebook(content):
         raise CourseError(f"{path.name} is not a notebook of format 4. Open it in JupyterLab and save it.")
     return content
 
 
-def _is_notebook(content):
+def is_notebook(content):
+    """Whether plain data is a notebook of format 4."""
     return (
         isinstance(content, dict)
         and content.get("nbformat") == 4

@@ -4,12 +4,12 @@ import ast
 import dataclasses
 import inspect
 import keyword
-import linecache
 import textwrap
 
 from course_utils.errors import CourseError
 from course_utils.learn import wire
 from course_utils.learn.outcome import Outcome
+from course_utils.run.modes import imports
 
 _LONGEST_TEXT = 200
 _MOST_PRINTED = 2_000  # as in `check`
@@ -60,14 +60,8 @@ def _drive_source(exercise):
         return ""
     [function] = ast.parse(textwrap.dedent(inspect.getsource(drive))).body
     function.decorator_list, function.name = [], "drive"
-    used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
-    module = ast.parse("".join(linecache.getlines(inspect.getsourcefile(drive))))
-    imports = [one for one in module.body if isinstance(one, ast.Import | ast.ImportFrom) and used & _bound(one)]
-    return "\n".join(map(ast.unparse, [*imports, function]))
-
-
-def _bound(statement):
-    return {alias.asname or alias.name.partition(".")[0] for alias in statement.names}
+    code = ast.unparse(function)
+    return "\n".join([*imports(drive, code), code])
 
 
 def outcomes(reply, job, limits):

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from course_utils.errors import CourseError
+from course_utils.run.notebook import is_notebook
 from course_utils.teach.archive import Unreadable, entries, printable
 from course_utils.teach.naming import Owner, owner, unwrapped
 from course_utils.teach.times import stamped
@@ -97,7 +98,7 @@ def _notebook(data, release_id):
         content = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         raise Unreadable("is not a notebook: it is not JSON") from None
-    if not _is_notebook(content):
+    if not is_notebook(content):
         raise Unreadable("is not a notebook of format 4")
     course = content["metadata"].get("course")
     release = course.get("release") if isinstance(course, dict) else None
@@ -106,16 +107,6 @@ def _notebook(data, release_id):
     if release != release_id:
         raise Unreadable(f"belongs to another release ({printable(release)[:40]})")
     return content
-
-
-def _is_notebook(content):
-    return (
-        isinstance(content, dict)
-        and content.get("nbformat") == 4
-        and isinstance(content.get("metadata"), dict)
-        and isinstance(content.get("cells"), list)
-        and all(isinstance(cell, dict) for cell in content["cells"])
-    )
 
 
 def _one_each(read):
