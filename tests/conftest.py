@@ -1,11 +1,15 @@
 import gc
+import os
 import sys
 
 import pytest
 
-from course_utils.gpu import memory
+from course_utils.gpu import cap, memory
 
 MAIN = sys.modules["__main__"]
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    # Workers share the cores: threads that wait for one another across workers cost more than they bring.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # From the start: what one test frees must not be the RAM in which the next one's blocks go unseen.
 memory.return_blocks_at_once()
 
@@ -19,16 +23,24 @@ def own_folders(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("COURSE_RUNS_DIR", str(home / "runs"))
     monkeypatch.delenv("COURSE_PROFILE", raising=False)
     monkeypatch.delenv("COURSE_OFFLINE", raising=False)
+    monkeypatch.setattr(cap, "_current", None)
 
 
 @pytest.fixture(scope="session")
-def smollm2(tmp_path_factory):
+def lesson_cache(tmp_path_factory):
+    """One cache of data and models for whole lessons, shared by xdist's workers: a model is converted once."""
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if worker else own) / "lesson-cache"
+
+
+@pytest.fixture(scope="session")
+def smollm2(lesson_cache):
     """The real SmolLM2-135M-Instruct, fetched and converted once: its folder and its GGUF file."""
     from course_utils.errors import CourseError
     from course_utils.learn import assets
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COURSE_CACHE_DIR", str(tmp_path_factory.mktemp("models")))
+        patch.setenv("COURSE_CACHE_DIR", str(lesson_cache))
         try:
             return assets.model("smollm2-135m"), assets.fetch("smollm2-135m-gguf")
         except CourseError as error:

@@ -129,6 +129,7 @@ def test_a_release_runs_where_there_is_no_clone(tmp_path):
     (work / "execute.py").write_text(program)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(site))
+        patch.setenv("COURSE_PROFILE", "smoke")
         ran(work, "execute", "my lab (1).ipynb")
     cells = json.loads((work / "my lab (1).ipynb").read_text())["cells"]
     said = "".join(

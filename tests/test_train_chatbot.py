@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,9 +55,17 @@ def quiet():
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(project_dir())}
 
 
-def test_a_killed_run_goes_on_to_the_same_losses(tiny, tmp_path):
-    whole = run(tiny, tmp_path / "whole")
-    assert whole.returncode == 0, whole.stderr
+@pytest.fixture(scope="module")
+def whole(tiny, tmp_path_factory):
+    """The folder of a run that came to its end."""
+    folder = tmp_path_factory.mktemp("whole")
+    done = run(tiny, folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_losses(tiny, whole, tmp_path):
     folder = tmp_path / "killed"
     process = subprocess.Popen(command(tiny, folder), env=quiet(), stdout=subprocess.PIPE, text=True)
     checkpoint, deadline = folder / "checkpoint.safetensors", time.time() + 240
@@ -68,9 +77,9 @@ def test_a_killed_run_goes_on_to_the_same_losses(tiny, tmp_path):
     again = run(tiny, folder)
     assert again.returncode == 0, again.stderr
     assert "goes on from step" in again.stdout
-    first, second = (json.loads((tmp_path / one / "report.json").read_text()) for one in ("whole", "killed"))
+    first, second = (json.loads((one / "report.json").read_text()) for one in (whole, folder))
     assert first["losses"] == second["losses"]
-    weights = [(tmp_path / one / "adapter_model.safetensors").read_bytes() for one in ("whole", "killed")]
+    weights = [(one / "adapter_model.safetensors").read_bytes() for one in (whole, folder)]
     assert weights[0] == weights[1]
 
 
@@ -82,9 +91,9 @@ def checkpoints(monkeypatch):
     return checkpoints
 
 
-def test_a_damaged_checkpoint_and_other_settings_give_a_sentence(tiny, tmp_path):
-    done = run(tiny, tmp_path)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.slow
+def test_a_damaged_checkpoint_and_other_settings_give_a_sentence(tiny, whole, tmp_path):
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     other = run(tiny, tmp_path, "--lr", "0.5")
     assert other.returncode == 1 and "other settings (lr)" in other.stderr and "Traceback" not in other.stderr
     checkpoint = tmp_path / "checkpoint.safetensors"

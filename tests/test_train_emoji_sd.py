@@ -12,16 +12,25 @@ TOOLS = project_dir() / "tools"
 SMALL = {"vae_steps": 3, "vae_batch": 4, "steps": 4, "gap_steps": 2, "batch": 4, "save_every": 2}
 
 
-@pytest.fixture
-def tools(monkeypatch):
+@pytest.fixture(scope="module")
+def tools():
     """The modules of the trainer, and twelve made-up names in three styles in place of the packages."""
-    monkeypatch.syspath_prepend(str(TOOLS))
-    import checkpoints
-    import emoji_sd_data
-    import train_emoji_sd
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(TOOLS))
+        import checkpoints
+        import emoji_sd_data
+        import train_emoji_sd
 
-    monkeypatch.setattr(emoji_sd_data, "load", lambda folder: made_up(emoji_sd_data))
-    return argparse.Namespace(checkpoints=checkpoints, data=emoji_sd_data, train=train_emoji_sd)
+        patch.setattr(emoji_sd_data, "load", lambda folder: made_up(emoji_sd_data))
+        yield argparse.Namespace(checkpoints=checkpoints, data=emoji_sd_data, train=train_emoji_sd)
+
+
+@pytest.fixture(scope="module")
+def whole(tools, tmp_path_factory):
+    """The folder of a run that nothing cut off."""
+    folder = tmp_path_factory.mktemp("whole")
+    tools.train.run(given(tools, folder))
+    return folder
 
 
 def made_up(data):
@@ -46,8 +55,7 @@ def given(tools, out, **more):
 
 
 @pytest.mark.slow
-def test_a_run_that_was_cut_off_goes_on_to_the_same_weights(tools, tmp_path, monkeypatch):
-    tools.train.run(given(tools, tmp_path / "whole"))
+def test_a_run_that_was_cut_off_goes_on_to_the_same_weights(tools, whole, tmp_path, monkeypatch):
     save = tools.checkpoints.save
 
     def save_and_die(path, weights, optimiser, state):
@@ -57,24 +65,23 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_weights(tools, tmp_path, mon
 
     monkeypatch.setattr(tools.checkpoints, "save", save_and_die)
     with pytest.raises(KeyboardInterrupt):
-        tools.train.run(given(tools, tmp_path / "cut"))
-    assert not (tmp_path / "cut" / "pipeline").exists()
+        tools.train.run(given(tools, tmp_path))
+    assert not (tmp_path / "pipeline").exists()
     monkeypatch.setattr(tools.checkpoints, "save", save)
-    tools.train.run(given(tools, tmp_path / "cut"))
-    first, second = (json.loads((tmp_path / one / "report.json").read_text()) for one in ("whole", "cut"))
+    tools.train.run(given(tools, tmp_path))
+    first, second = (json.loads((one / "report.json").read_text()) for one in (whole, tmp_path))
     assert all(first[stage]["losses"] == second[stage]["losses"] for stage in ("vae", "denoiser", "gaps"))
     for part in ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"):
-        same = [(tmp_path / one / "pipeline" / f"{part}.safetensors").read_bytes() for one in ("whole", "cut")]
+        same = [(one / "pipeline" / f"{part}.safetensors").read_bytes() for one in (whole, tmp_path)]
         assert same[0] == same[1], part
 
 
 @pytest.mark.slow
-def test_the_written_pipeline_is_loaded_by_diffusers_and_draws(tools, tmp_path):
+def test_the_written_pipeline_is_loaded_by_diffusers_and_draws(whole):
     import torch
     from diffusers import StableDiffusionPipeline
 
-    tools.train.run(given(tools, tmp_path))
-    pipe = StableDiffusionPipeline.from_pretrained(tmp_path / "pipeline", dtype=torch.float32, use_safetensors=True)
+    pipe = StableDiffusionPipeline.from_pretrained(whole / "pipeline", dtype=torch.float32, use_safetensors=True)
     pipe.set_progress_bar_config(disable=True)
     picture = pipe("food: red apple, google style", num_inference_steps=2, height=32, width=32).images[0]
     assert picture.size == (32, 32)
@@ -108,6 +115,7 @@ def test_captions_with_gaps_keep_category_and_style_where_words_are_made_up(tool
 KNOWN = ["nature:", "red", "apple", "red,", "apple,", "twitter", "style"]
 
 
+@pytest.mark.slow
 def test_whitened_latents_have_mean_0_and_covariance_1_and_decode_to_the_same_picture(tools):
     import emoji_sd_models as models
     import torch
