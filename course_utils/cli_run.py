@@ -16,6 +16,7 @@ Jobs = Annotated[int | None, typer.Option(help="Notebooks at a time; one per cor
 Parameters = Annotated[
     list[str] | None, typer.Option("-p", metavar="NAME=VALUE", help="Set a name of the parameters cell.")
 ]
+Compare = Annotated[Path | None, typer.Option(help="The report.json of an earlier run to set this one against.")]
 Mode = Annotated[str, typer.Option(help="How exercises are filled in: blank, reference or mistakes.")]
 
 
@@ -33,9 +34,7 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest run that was cut off.")] = False,
     on: Annotated[str | None, typer.Option(help="A Dask scheduler (tcp://host:8786), slurm or kubernetes.")] = None,
     log: Annotated[str | None, typer.Option(help="json: one event a line, for machines.")] = None,
-    compare: Annotated[
-        Path | None, typer.Option(help="The report.json of an earlier run to set this one against.")
-    ] = None,
+    compare: Compare = None,
 ):
     """Run lessons headless and write executed copies, report.html, junit.xml and report.json."""
     from course_utils.run import cluster, course
