@@ -132,6 +132,10 @@ def test_a_difference_is_named(given, expected, said):
     assert said in difference(given, expected)
 
 
+def test_item_is_advised_only_where_it_would_work():
+    assert difference(TABLE, 2.0) == "an array of shape (2, 3) where a number is expected"
+
+
 @pytest.mark.parametrize("expected", [1.0, True, "x", None, [1], (1,), {"a": 1}, {1}, TABLE, FRAME, torch.ones(2)])
 @pytest.mark.parametrize("impostor", [AlwaysEqual(), Pretender(), [AlwaysEqual()], {"a": AlwaysEqual()}])
 def test_no_object_passes_by_claiming_to_be_equal(impostor, expected):

@@ -8,12 +8,12 @@ from course_utils.gpu.device import GIB, show_bytes
 
 # What torch sees of a card with that many gigabytes on its box, on Linux, in GiB: the driver keeps
 # the rest. Each is the "total capacity" in an out-of-memory message that the owner of the card made
-# public on GitHub, except 12, which this course took from an RTX 4070 Ti.
+# public on GitHub.
 VISIBLE_GIB = {
     6: 5.79,  # RTX 2060: facebookresearch/meshrcnn#92
     8: 7.78,  # RTX 3070: akshitac8/OW-DETR#46
     10: 9.78,  # RTX 3080: zai-org/CogVideo#34
-    12: 11.70,  # RTX 4070 Ti
+    12: 11.70,  # RTX 4070 Ti: Kwai-Kolors/Kolors#11
     16: 15.61,  # RTX A4000: DengKaiCQ/VGGT-Long#6
     24: 23.64,  # RTX 4090: Nightmare-n/DepthAnyVideo#16
     32: 31.36,  # RTX 5090: TrajectoryCrafter/TrajectoryCrafter#20

@@ -63,7 +63,8 @@ def _compare(given, expected, tolerance):
 
 def _other_kind(given, expected, kind, wanted):
     listed = type(given) in _LAZY and wanted in ("list", "tuple", "array")
-    advice = "collect it with `list(…)`" if listed else _ADVICE.get((kind, wanted))
+    several = wanted == "number" and math.prod(getattr(given, "shape", ())) != 1  # `.item()` would fail on it
+    advice = "collect it with `list(…)`" if listed else None if several else _ADVICE.get((kind, wanted))
     wanted_words = words(expected) if wanted in ("array", "tensor") else _ANY[wanted]
     return f"{words(given)} where {wanted_words} is expected" + (f": {advice}" if advice else "")
 
