@@ -132,6 +132,12 @@ def _(q, k, v):
     return torch.nn.functional.scaled_dot_product_attention(q, k, v)
 
 
+@gqa.mistake("You set the scores of the future to 0, and e⁰ is 1: they still get a share. Set them to −∞.")
+def _(q, k, v):
+    k, v = (one.repeat_interleave(q.shape[0] // k.shape[0], dim=0) for one in (k, v))
+    return (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).tril().softmax(-1) @ v
+
+
 @gqa.mistake("The scores are q·k without the division by √d: divide them by `q.shape[-1] ** 0.5` before the softmax.")
 def _(q, k, v):
     k, v = (one.repeat_interleave(q.shape[0] // k.shape[0], dim=0) for one in (k, v))
@@ -159,8 +165,7 @@ def nf4(w, levels, block):
 
 @nf4.cases
 def _(rng):
-    cuts = torch.linspace(0.035, 0.965, 16, dtype=torch.float64)
-    levels = torch.distributions.Normal(0.0, 1.0).icdf(cuts)
+    levels = torch.distributions.Normal(0.0, 1.0).icdf(torch.linspace(0.035, 0.965, 16, dtype=torch.float64))
     levels = (levels / levels.abs().max()).float()
     yield Case((0.02 * normal(rng, 2, 8), levels, 8), note="two blocks of eight")
     outlier = 0.02 * normal(rng, 4, 32)
@@ -173,25 +178,20 @@ def _(rng):
 def _(attempt, w, levels, block):
     # Any shape of codes and scales is right, and any integer type.
     codes, scales, restored = attempt(w, levels, block)
-    return {
-        "codes": [int(code) for code in codes.flatten()],
-        "scales": scales.flatten().float(),
-        "restored weights": restored,
-    }
+    codes = [int(code) for code in codes.flatten()]
+    return {"codes": codes, "scales": scales.flatten().float(), "restored weights": restored}
 
 
 @nf4.mistake("You used one scale for the whole tensor. Each block of `block` weights has its own.")
 def _(w, levels, block):
-    scales = w.abs().max().expand(w.numel() // block)
-    codes = (w.reshape(-1, block)[..., None] / scales[:, None, None] - levels).abs().argmin(-1)
-    return codes, scales, (levels[codes] * scales[:, None]).reshape(w.shape)
+    codes = (w[..., None] / w.abs().max() - levels).abs().argmin(-1)
+    return codes, w.abs().max(), levels[codes] * w.abs().max()
 
 
 @nf4.mistake("The scale is the largest *absolute* weight of the block. You took the largest weight, sign and all.")
 def _(w, levels, block):
-    rows = w.reshape(-1, block)
-    scales = rows.amax(1, keepdim=True)
-    codes = (rows[..., None] / scales[..., None] - levels).abs().argmin(-1)
+    scales = w.reshape(-1, block).amax(1, keepdim=True)
+    codes = (w.reshape(-1, block, 1) / scales[..., None] - levels).abs().argmin(-1)
     return codes, scales.flatten(), (levels[codes] * scales).reshape(w.shape)
 
 

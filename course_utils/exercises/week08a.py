@@ -37,9 +37,7 @@ def _(rng):
     yield Case((torch.tensor(rng.uniform(0.001, 0.3, size=12), dtype=torch.float32),), note="twelve steps of any size")
 
 
-@alpha_bars.mistake(
-    "You added the βs up. What is left of the picture shrinks by a *factor* 1 − β in each step: multiply."
-)
+@alpha_bars.mistake("You added the βs up. What is left shrinks by a *factor* 1 − β in each step: multiply.")
 def _(betas):
     return 1 - betas.cumsum(0)
 
@@ -82,9 +80,8 @@ def _(rng):
     )
     for count, channels, side in ((3, 1, 3), (4, 3, 4)):  # as many pictures as columns: the wrong axis fits, too
         size = count, channels, side, side
-        yield Case(
-            (normal(rng, *size), normal(rng, *size), shares(rng, count)), note=f"{count} pictures, {channels} channels"
-        )
+        note = f"{count} pictures of {channels} × {side} × {side}"
+        yield Case((normal(rng, *size), normal(rng, *size), shares(rng, count)), note=note)
 
 
 @noised.mistake("You left out the roots: ᾱ and 1 − ᾱ are shares of the *variance*. Multiply by √ᾱ and √(1 − ᾱ).")
@@ -182,9 +179,7 @@ def _(rng):
     yield Case((normal(rng, 2, 1, 4, 4), normal(rng, 2, 1, 4, 4), 0.8, 1.0), note="the last step, to no noise")
 
 
-@ddim_step.mistake(
-    "You stopped at the guess of the clean picture. One step goes only as far as the earlier noise level."
-)
+@ddim_step.mistake("You stopped at the guess of the clean picture. One step goes only to the earlier noise level.")
 def _(x_t, noise, alpha_bar, alpha_bar_before):
     return (x_t - (1 - alpha_bar) ** 0.5 * noise) / alpha_bar**0.5
 
@@ -198,6 +193,12 @@ def _(x_t, noise, alpha_bar, alpha_bar_before):
 @ddim_step.mistake("You subtracted the noise without dividing by √ᾱ: the clean picture comes out too faint.")
 def _(x_t, noise, alpha_bar, alpha_bar_before):
     x0 = x_t - (1 - alpha_bar) ** 0.5 * noise
+    return alpha_bar_before**0.5 * x0 + (1 - alpha_bar_before) ** 0.5 * noise
+
+
+@ddim_step.mistake("You took the noise for v. ε is given here: x₀ = (x_t − √(1 − ᾱ)·ε) / √ᾱ, with a division.")
+def _(x_t, noise, alpha_bar, alpha_bar_before):
+    x0 = alpha_bar**0.5 * x_t - (1 - alpha_bar) ** 0.5 * noise
     return alpha_bar_before**0.5 * x0 + (1 - alpha_bar_before) ** 0.5 * noise
 
 
@@ -241,6 +242,6 @@ def _(without, with_label, scale):
     return with_label + scale * (with_label - without)
 
 
-@guided.mistake("That multiplies the whole guess. Only the *difference* that the label makes is stretched.")
+@guided.mistake("You added the whole guess with the label. Only the *difference* that it makes is stretched and added.")
 def _(without, with_label, scale):
-    return scale * with_label
+    return without + scale * with_label

@@ -121,7 +121,7 @@ def guided_noise(unet, latents, t, empty, text, scale):
 def _(rng):
     for count, scale in ((1, 7.5), (2, 3.0), (3, 0.0)):
         latents, empty, text = normal(rng, count, 2, 3, 3), normal(rng, count, 4, 5), normal(rng, count, 4, 5)
-        yield Case((latents, 400, empty, text, scale), note=f"{count} picture(s), scale {scale}")
+        yield Case((latents, 400, empty, text, scale), note=f"a batch of {count}, scale {scale}")
 
 
 @guided_noise.drive
@@ -201,7 +201,7 @@ def _(times, strength):
     return times[-int(len(times) * strength) :]
 
 
-@img2img_steps.mistake("You rounded down what is left *out*. Round down what is walked: 18 of 25 at strength 0.75.")
+@img2img_steps.mistake("Your count is rounded up. Round *down* what is walked: 18 of 25 at strength 0.75, not 19.")
 def _(times, strength):
     return times[int(len(times) * (1 - strength)) :]
 
@@ -227,7 +227,7 @@ def word_map(q, k, token):
 def _(rng):
     for heads, side, tokens, size in ((1, 2, 3, 4), (4, 4, 6, 8), (2, 3, 5, 16)):
         q, k = normal(rng, heads, side * side, size), normal(rng, heads, tokens, size)
-        yield Case((q, k, 1), note=f"{heads} head(s), {side} × {side} places, {tokens} tokens")
+        yield Case((q, k, 1), note=f"{side} × {side} places, {tokens} tokens, heads: {heads}")
 
 
 @word_map.mistake(
