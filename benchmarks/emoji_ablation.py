@@ -161,8 +161,9 @@ def recipe(device, layout):
     """The names that the notebook's cells tagged "recipe" define, on a device and in a memory format."""
     import torch
     from torch import nn
+    from tqdm.auto import tqdm
 
-    names = {"torch": torch, "nn": nn, "F": nn.functional, "device": device, "layout": layout}
+    names = {"torch": torch, "nn": nn, "F": nn.functional, "tqdm": tqdm, "device": device, "layout": layout}
     known = catalog.exercises_of("week04a")
     names |= {name: known[f"week04a.{name}"].reference for name in ("one_cycle", "smoothed_loss")}
     notebook = json.loads(catalog.resolve("week04a").path.read_text(encoding="utf-8"))

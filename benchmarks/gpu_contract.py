@@ -1,8 +1,8 @@
 """Measure on a CUDA card what the course claims, as if it had 12 GB: `python benchmarks/gpu_contract.py`.
 
 Each row runs in its own process. The result file is written after every row, into
-`benchmarks/results/<card>-<date>.json`, from which `syllabus.md` and the passports read their
-measured video memory. `--tiny` runs every row at toy size on the CPU: it tests this script, and its
+`benchmarks/results/<card>-<date>.json`, from which the passports and `course syllabus` read the
+measured video memory: type that afterwards. `--tiny` runs every row at toy size on the CPU: it tests this script, and its
 figures mean nothing.
 """
 
@@ -18,7 +18,6 @@ from contract.rows import every_row
 
 from course_utils.gpu import nvml
 from course_utils.gpu.device import show_bytes
-from course_utils.learn import syllabus
 from course_utils.learn.measured import FOLDER
 from course_utils.learn.paths import project_dir
 
@@ -31,8 +30,6 @@ def main():
     options = _options()
     if options.list:
         return print("\n".join(f"{row.name:36}{row.what}" for row in every_row()))
-    if options.syllabus:
-        return syllabus.refresh()
     return measure(options, chosen(options.rows))
 
 
@@ -65,7 +62,6 @@ def _options():
     parser.add_argument("--tiny", action="store_true", help="toy sizes on the CPU, into runs/gpu_contract")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="where --tiny runs")
     parser.add_argument("--list", action="store_true", help="show the rows and end")
-    parser.add_argument("--syllabus", action="store_true", help="write the VRAM column of syllabus.md anew and end")
     options = parser.parse_args()
     if options.device == "cpu" and not options.tiny:
         parser.error("a CPU runs the rows only at toy size: add --tiny")

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from course_utils import cli_run, cli_teach
+from course_utils import cli_book, cli_run, cli_teach
+from course_utils.bars import bar
 from course_utils.cli_run import Lessons, chosen, table
 from course_utils.errors import CourseError
 
@@ -27,7 +28,12 @@ app.command(epilog="Example: course run week01 --profile smoke -p SEED=3")(cli_r
 app.command(epilog="Example: course assign week03 --out week03.zip")(cli_teach.assign)
 app.command(epilog="Example: course handout week03")(cli_teach.handout)
 app.command(epilog="Example: course grade --key week03.key submissions/ --out grades.csv")(cli_teach.grade)
+app.command(epilog="Example: course book --out site")(cli_book.book)
+app.command(epilog="Example: course syllabus --check")(cli_book.syllabus)
+app.command(epilog='Example: course new week13 "Graphs: who knows whom?"')(cli_book.new)
 
+INTERRUPTED = 130  # the exit status after Ctrl-C
+STOPPED = "course: stopped. Nothing is half-written and what was finished is kept: the same command goes on from there."
 OWN_PROCESS = "own process"  # what typer's context holds when `main` runs the command, not a test
 
 Names = Annotated[
@@ -36,14 +42,17 @@ Names = Annotated[
 
 
 def main():
-    """Run the command line; a CourseError becomes one sentence and exit status 2."""
+    """Run the command line; a CourseError becomes one sentence and exit status 2, Ctrl-C one and 130."""
     try:
         app(prog_name="course", obj=OWN_PROCESS)
     except CourseError as error:
         print(f"course: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit) as ending:  # typer turns the first into the second
+        status = getattr(ending, "code", INTERRUPTED)
+        if status == INTERRUPTED:
+            print(STOPPED, file=sys.stderr)
+        sys.exit(status)
 
 
 @app.command(epilog="Example: course lab")
@@ -105,7 +114,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSO
     from course_utils.learn import profiles
 
     print("Some seconds of real work, to see what this machine does …", file=sys.stderr)
-    report = surgery.examine(_lessons_for_doctor(), lambda card: profiles.choose("auto", lambda: card))
+    with bar("examining"):
+        report = surgery.examine(_lessons_for_doctor(), lambda card: profiles.choose("auto", lambda: card))
     if as_json:
         import json
 

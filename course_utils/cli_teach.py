@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from course_utils.bars import bar
 from course_utils.errors import CourseError
 
 Lesson = Annotated[str, typer.Argument(help="week01, 01 or a notebook's file.", show_default=False)]
@@ -32,7 +33,9 @@ def assign(
     from course_utils.teach import assign as release
 
     options = release.Options(exercises, deadline, name, hints, reveal, package)
-    release.show(release.assign(lesson, out, options, vary, own))
+    with bar("running the solutions, some seconds"):
+        made = release.assign(lesson, out, options, vary, own)
+    release.show(made)
 
 
 def handout(
@@ -42,7 +45,9 @@ def handout(
     """Write one page for a 90-minute class: goals, timing, common mistakes, rubric and slides."""
     from course_utils.teach import handout as page
 
-    print(page.write(lesson, out))
+    with bar("running the solutions, some seconds"):
+        sentence = page.write(lesson, out)
+    print(sentence)
 
 
 def grade(
@@ -70,6 +75,6 @@ def grade(
     if verify:
         raise typer.Exit(grade_show.verified(verify, key))
     options = grading.Options(key, submissions, out, feedback, jobs, roster, times, new_round, gradebook)
-    with grade_show.progress() as tell:
+    with bar("grading", unit="attempts") as tell:
         done = grading.grade(options, tell)
     grade_show.finished(done, options)

@@ -1,5 +1,10 @@
 """`course lint --api`: what the installed libraries dropped or are about to drop is found in a lesson's calls."""
 
+import contextlib
+import os
+import pty
+import re
+import signal
 import subprocess
 import sys
 from itertools import count
@@ -224,3 +229,22 @@ def test_the_installed_libraries_take_every_call_of_the_lessons():
     assert done.stdout.endswith("The installed libraries take every call that was checked.\n")
     calls, checked = [int(word) for word in done.stdout.split() if word.isdigit()][:2]
     assert checked > calls / 2 > 50 * len(catalog.lessons())
+
+
+@pytest.mark.slow
+def test_on_a_terminal_the_check_shows_how_far_it_is_and_ctrl_c_ends_it_with_one_sentence():
+    screen, terminal = pty.openpty()
+    command = [Path(sys.executable).with_name("course"), "lint", "--api"]
+    checking = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=terminal, text=True, env={**os.environ, "TERM": "xterm"}
+    )
+    os.close(terminal)
+    shown = ""
+    while not re.search(r"checking calls.* [1-9]/\d", shown):
+        shown += os.read(screen, 65536).decode(errors="replace")
+    checking.send_signal(signal.SIGINT)
+    assert (checking.communicate(timeout=60)[0], checking.returncode) == ("", 130)
+    with contextlib.suppress(OSError):  # Linux's way to say that the other end is closed
+        while more := os.read(screen, 65536):
+            shown += more.decode(errors="replace")
+    assert shown.rstrip().endswith("goes on from there.") and "Traceback" not in shown

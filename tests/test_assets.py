@@ -556,6 +556,37 @@ def test_a_killed_download_leaves_nothing_under_its_name_and_is_resumed(server):
     assert left_behind(asset) == ["tiny.bin"]
 
 
+FETCH = """
+import sys
+from test_assets import *
+from course_utils import cli
+assets.ASSETS["tiny"] = tiny(Url(sys.argv[1]))
+sys.argv[1:] = ["assets", "fetch", "tiny"]
+cli.main()
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_a_download_with_one_sentence_and_the_same_command_goes_on(server):
+    server.answers = [Answer(BODY, stall_after=HALF), Answer(BODY)]
+    path = assets.cached_path(tiny(Url(server.address)))
+    part = path.with_name("tiny.bin.part")
+    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
+
+    def fetch():
+        command = [sys.executable, "-c", FETCH, server.address]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+    stopped = fetch()
+    wait_until(lambda: part.exists() and part.stat().st_size > 0)
+    stopped.send_signal(signal.SIGINT)
+    assert stopped.communicate(timeout=30)[1].startswith("course: stopped. Nothing is half-written")
+    assert (stopped.returncode, path.exists()) == (130, False)
+    again = fetch()
+    assert again.communicate(timeout=30) == (f"tiny: {path}\n", "")
+    assert server.ranges_asked()[1] != "bytes=0-" and path.read_bytes() == BODY
+
+
 def test_two_processes_at_once_fetch_once_and_both_end_right(server):
     server.answers = [Answer(BODY, piece_bytes=30_000)]
     first = spawn(server)

@@ -12,6 +12,7 @@ import pytest
 
 COURSE = str(Path(sys.executable).parent / "course")
 COMMANDS = ["lab", "list", "run", "lint", "progress", "doctor", "assets list", "assets fetch", "assets verify"]
+COMMANDS += ["syllabus", "new"]
 
 
 def course(*words):

@@ -15,15 +15,17 @@ from test_report import outcome, report, row
 from course_utils.errors import CourseError
 from course_utils.run import events, live
 from course_utils.run.report import Row
+from course_utils.run.schedule import Need
 
 WAITING = Row("week02", "Title of week02", "week02.ipynb")
 RUNNING = replace(WAITING, status="running")
+NEEDS = {"week01": Need(90.0), "week02": Need(40.0)}
 PASSED = replace(WAITING, status="passed", seconds=2.5, peak_bytes=3 * 2**20)
 
 
 def follow(listener, folder):
     """A run of two lessons as the runner tells it."""
-    listener.begin(report(folder, Row("week01", "Title", "week01.ipynb"), WAITING, status="running"))
+    listener.begin(report(folder, Row("week01", "Title", "week01.ipynb"), WAITING, status="running"), NEEDS)
     listener.change(replace(RUNNING, attempts=2))
     listener.cell("week02", 14, 32, 3.5, 5 * 2**20)
     listener.change(row("week01", outcome("failed", "division by zero")))
@@ -37,7 +39,7 @@ def test_a_log_gets_a_line_as_a_lesson_starts_and_ends(tmp_path):
     follow(events.listener(console), tmp_path)
     lines = console.file.getvalue().splitlines()
     assert lines[:3] == [
-        "week02  started (2 of 2, attempt 2)",
+        "week02  started (2 of 2, attempt 2), about 90 s left",
         "week01  failed after 1.2 s",
         "week02  passed from the cache",
     ]
@@ -126,7 +128,7 @@ def test_a_terminal_gets_one_table_and_then_the_summary_in_its_place(terminal, t
     console, written = terminal
     listener = events.listener(console)
     assert isinstance(listener, live.LiveTable)
-    listener.begin(report(tmp_path, WAITING, status="running"))
+    listener.begin(report(tmp_path, WAITING, status="running"), NEEDS)
     listener.change(RUNNING)
     listener.cell("week02", 14, 32, 3.5, 5 * 2**20)
     listener.screen.refresh()
@@ -141,7 +143,7 @@ def test_a_run_that_breaks_off_gives_the_terminal_back(terminal, tmp_path):
     console, written = terminal
     listener = events.listener(console)
     listener.close()
-    listener.begin(report(tmp_path, WAITING, status="running"))
+    listener.begin(report(tmp_path, WAITING, status="running"), NEEDS)
     listener.close()
     listener.close()
     assert "\x1b[?25h" in written()
@@ -151,7 +153,7 @@ def test_a_run_of_more_lessons_than_lines_shows_those_that_matter():
     lines = [live.Line(replace(PASSED, lesson=f"p{number}")) for number in range(40)]
     lines += [live.Line(replace(RUNNING, lesson="busy"), "1/2", 0.0), live.Line(row("bad", outcome("failed")))]
     console = Console(file=io.StringIO(), width=80)
-    console.print(live.drawn(lines, height=20, clock=5.0))
+    console.print(live.drawn(lines, 20, 5.0, {"busy": Need(200.0)}, jobs=2))
     drawn = console.file.getvalue()
     assert "busy" in drawn and "bad" in drawn and "p39" not in drawn
-    assert "40 passed · 1 running · 1 failed" in drawn
+    assert "40 passed · 1 running · 1 failed" in drawn and "about 3 min left" in drawn

@@ -198,8 +198,6 @@ def test_nothing_of_a_hidden_case_is_written_anywhere(box, room, capsys):
     write_key(room / "t.key", key)
     hand_in(room, spy=SPY, sly=SLY)
     done = graded(room, key=room / "t.key")
-    with grade_show.progress() as tell:
-        tell(1, 1)
     grade_show.finished(done, Options(room / "x.key", room / "in", room / "g.csv", room / "fb"))
     written = "".join(path.read_text() for path in [*room.glob("g.*"), *(room / "fb").iterdir()])
     written += "".join(capsys.readouterr())
@@ -638,7 +636,7 @@ def test_an_interrupt_ends_a_grading_at_once_and_what_was_marked_is_kept(tmp_pat
     wait_for(functools.partial(has_grown, journal, 0), running)
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=60)
-    assert (running.returncode, "Traceback" in said) == (130, False), said
+    assert (running.returncode, said.count("\n")) == (130, 1) and said.startswith("course: stopped."), said
     assert journal.read_text().count("\n") == 1
 
 

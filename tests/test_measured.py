@@ -1,4 +1,4 @@
-"""Measured video memory: which result a passport shows, and that the syllabus says the same."""
+"""Measured video memory: which result a passport shows."""
 
 import importlib.util
 import json
@@ -8,7 +8,7 @@ import pytest
 
 from course_utils.errors import CourseError
 from course_utils.gpu.device import GIB
-from course_utils.learn import catalog, passport, syllabus
+from course_utils.learn import catalog, passport
 from course_utils.learn.measured import FOLDER, measured_text, results
 from course_utils.learn.paths import project_dir
 
@@ -116,34 +116,3 @@ def contract_rows():
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return {row.name for row in module.every_row()}
-
-
-def test_the_syllabus_says_what_passports_and_results_say():
-    text = syllabus.path().read_text(encoding="utf-8")
-    assert syllabus.refreshed(text, syllabus.vram_by_lesson()) == text, (
-        "run `python benchmarks/gpu_contract.py --syllabus`"
-    )
-
-
-TABLE = """# Title
-| lesson | on a 12 GB card (VRAM) | state |
-|---|---|---|
-| week00_a | not measured yet | planned |
-| [week01_b](notebooks/week01_b.ipynb) | none needed | **ready** |
-
-| with | how |
-|---|---|
-| week01_b | x |
-"""
-
-
-def test_only_the_cell_of_the_named_lesson_changes():
-    new = syllabus.refreshed(TABLE, {"week01_b": "6.90 GiB (H100)"})
-    assert new == TABLE.replace("none needed", "6.90 GiB (H100)")
-
-
-def test_a_lesson_without_a_row_in_the_syllabus_is_named():
-    with pytest.raises(ValueError, match="no row for week02_c"):
-        syllabus.refreshed(TABLE, {"week02_c": "none needed"})
-    with pytest.raises(ValueError, match="has no column"):
-        syllabus.refreshed("# Title\n", {})

@@ -1,4 +1,4 @@
-"""Imports go one way: cli → teach → run → learn → gpu, with errors below all."""
+"""Imports go one way: cli → book → teach → run → learn → gpu, with errors and bars below all."""
 
 import ast
 import subprocess
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "course_utils"
-FLOORS = {"errors": 0, "gpu": 1, "learn": 2, "run": 3, "teach": 4, "cli_run": 5, "cli_teach": 5, "cli": 6}
+FLOORS = {"bars": 0, "errors": 0, "gpu": 1, "learn": 2, "run": 3, "teach": 4, "book": 5}
+FLOORS |= {"cli_run": 6, "cli_teach": 6, "cli_book": 6, "cli": 7}
 
 
 def imported_rooms(path):

@@ -16,7 +16,7 @@ from course_utils.run.graph import in_order, seconds_to_the_end, waits_for
 from course_utils.run.history import Cost
 from course_utils.run.notebook import Notebook
 from course_utils.run.report import Row
-from course_utils.run.schedule import UNKNOWN_PEAK_BYTES, Capacity, Need, admit, order, ready
+from course_utils.run.schedule import UNKNOWN_PEAK_BYTES, Capacity, Need, admit, order, ready, seconds_left
 
 GIB = 1024**3
 HELD = watchdog("a test says so")
@@ -180,6 +180,21 @@ def test_the_starter_file_is_made_from_what_passed_in_real_reports(tmp_path, mon
     rows = [row("a", profile="cpu"), row("b", "failed", profile="cpu"), row("c", profile="cpu", from_cache=True)]
     for name, seconds in (("old", 9.0), ("new", 4.0)):
         lessons = [asdict(one) | {"seconds": seconds} for one in rows]
-        (tmp_path / name).write_text(json.dumps({"lessons": lessons}))
+        (tmp_path / name).write_text(json.dumps({"started": "2026-01-02T03:04:05+00:00", "lessons": lessons}))
     assert starter_costs.main([tmp_path / "old", tmp_path / "new"], tmp_path / "costs.json") == 1
     assert history._load(tmp_path / "costs.json") == {("a", "cpu"): Cost(4.0, 7)}
+    assert json.loads((tmp_path / "costs.json").read_text())["dates"] == ["2026-01-02"]
+
+
+@pytest.mark.parametrize(
+    "gone, jobs, left",
+    [
+        ({"a": 60, "b": 0, "unknown": 0}, 2, (40 + 20 + 40) / 2),
+        ({"a": 0, "b": 0}, 2, 100),  # the longest by itself takes longer than its share
+        ({"a": 90, "b": 25}, 1, 10),  # one that takes longer than it took before is about to end
+        ({"b": 5}, 4, 15),
+    ],
+)
+def test_the_time_left_is_that_of_the_longest_lesson_or_of_all_shared_out(gone, jobs, left):
+    needs = {"a": Need(100.0), "b": Need(20.0), "unknown": Need()}
+    assert seconds_left(needs, gone, jobs) == left

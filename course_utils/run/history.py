@@ -24,9 +24,24 @@ class Cost:
     peak_bytes: int | None
 
 
+@dataclass(frozen=True)
+class Shipped:
+    """The starter file: the days of its runs, the cores of their machine, {(lesson, profile): Cost}."""
+
+    dates: tuple[str, ...]
+    cores: int
+    costs: dict
+
+
 def read(folder):
     """What is known as {(lesson, profile): Cost}, from the starter file and from `folder`; damaged parts are passed over."""
     return _load(STARTER) | _load(Path(folder) / NAME)
+
+
+def shipped(path=STARTER):
+    """What the starter file was measured with, and what it says, as `Shipped`."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return Shipped(tuple(content["dates"]), content["cores"], _load(path))
 
 
 def record(folder, rows, profile):
@@ -45,12 +60,12 @@ def record(folder, rows, profile):
         write(path, _load(path) | new)
 
 
-def write(path, costs):
-    """Write {(lesson, profile): Cost} as a file that `read` reads."""
+def write(path, costs, **head):
+    """Write {(lesson, profile): Cost} as a file that `read` reads; `head` are further entries beside it."""
     tree = {}
     for (lesson, profile), cost in sorted(costs.items()):
         tree.setdefault(lesson, {})[profile] = asdict(cost)
-    write_atomically(path, json.dumps({"schema": _SCHEMA, "costs": tree}, indent=1) + "\n")
+    write_atomically(path, json.dumps({"schema": _SCHEMA, **head, "costs": tree}, indent=1) + "\n")
 
 
 def _load(path):

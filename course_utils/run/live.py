@@ -5,11 +5,11 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from course_utils.run import show
-from course_utils.run.report import FAILURES
+from course_utils.run import schedule, show
+from course_utils.run.report import FAILURES, UNFINISHED
 
 _FRAMES_PER_SECOND = 2
-_LINES_AROUND = 8  # of the table and the prompt
+_LINES_AROUND = 9  # of the table and the prompt
 _WORDS = {"not run": "waiting"}
 
 
@@ -24,17 +24,20 @@ class Line:
 
 @dataclass
 class LiveTable:
-    """A listener (see `events`) that shows every lesson's state, cell, seconds and memory."""
+    """A listener (see `events`) that shows every lesson's state, cell, seconds and memory, and about how long all take."""
 
     console: object
+    needs: dict = field(default_factory=dict)
+    jobs: int = 1
     lines: dict = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     screen: object = None
 
-    def begin(self, report):
+    def begin(self, report, needs):
         """Draw the table."""
         from rich.live import Live
 
+        self.needs, self.jobs = needs, report.jobs
         self.lines = {row.lesson: Line(row) for row in report.lessons}
         self.screen = Live(
             get_renderable=self._table, console=self.console, refresh_per_second=_FRAMES_PER_SECOND, transient=True
@@ -70,15 +73,15 @@ class LiveTable:
     def _table(self):
         with self.lock:
             lines = list(self.lines.values())
-        return drawn(lines, self.console.height, time.monotonic())
+        return drawn(lines, self.console.height, time.monotonic(), self.needs, self.jobs)
 
 
-def drawn(lines, height, clock):
+def drawn(lines, height, clock, needs, jobs):
     """The rich table of these `Line`s; where it would not fit in `height`, waiting and passed lessons are only counted."""
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table("lesson", "state", caption=counted(lines))
+    grid = Table("lesson", "state", caption=f"{counted(lines)}\n{left_text(lines, clock, needs, jobs)}")
     for title in ("cell", "seconds", "memory"):
         grid.add_column(title, justify="right")
     for line in _shown(lines, height - _LINES_AROUND):
@@ -88,6 +91,13 @@ def drawn(lines, height, clock):
             Text(row.lesson), state, line.cell, _blank(show.seconds_text(row, unit="")), _blank(show.peak_text(row))
         )
     return grid
+
+
+def left_text(lines, clock, needs, jobs):
+    """About how long the lessons that have not ended still take, in words; empty where all have."""
+    open_ones = [one for one in lines if one.row.status in UNFINISHED]
+    gone = {one.row.lesson: 0.0 if one.since is None else clock - one.since for one in open_ones}
+    return f"about {show.time_text(schedule.seconds_left(needs, gone, jobs))} left" if gone else ""
 
 
 def counted(lines):

@@ -12,7 +12,7 @@ _ORDER = (*FAILURES, *UNFINISHED, "passed")
 
 @dataclass(frozen=True)
 class Bar:
-    """A reading beside the last run's: what is written, and lengths in percent of the page's largest reading."""
+    """A reading beside the last run's: what is written, and lengths in per cent of the page's largest reading."""
 
     text: str
     percent: float | None

@@ -26,6 +26,11 @@ class Need:
     uses_gpu: bool = False
 
     @property
+    def expected_seconds(self):
+        """The recorded seconds, else the stated default."""
+        return UNKNOWN_SECONDS if self.seconds is None else self.seconds
+
+    @property
     def memory_bytes(self):
         """The recorded peak, else the stated default."""
         return UNKNOWN_PEAK_BYTES if self.peak_bytes is None else self.peak_bytes
@@ -33,9 +38,15 @@ class Need:
 
 def order(graph, needs):
     """All lessons, the one with the longest chain of work behind it first; equals stay in their order."""
-    seconds = {name: UNKNOWN_SECONDS if need.seconds is None else need.seconds for name, need in needs.items()}
+    seconds = {name: need.expected_seconds for name, need in needs.items()}
     chains = seconds_to_the_end(graph, seconds)
     return sorted(graph, key=lambda lesson: -chains[lesson])
+
+
+def seconds_left(needs, gone, jobs):
+    """About how long the lessons in `gone` still take, `jobs` at a time; `gone` has the seconds that each has run so far."""
+    left = [max(0.0, needs[lesson].expected_seconds - seconds) for lesson, seconds in gone.items()]
+    return max([sum(left) / jobs, *left])
 
 
 def ready(waiting, graph, ended):

@@ -13,10 +13,10 @@ _STYLES = {
 }
 
 
-def started(console, lesson, number, total, attempt=1):
-    """One line as a notebook starts."""
+def started(console, lesson, number, total, attempt, left):
+    """One line as a notebook starts; `left` says about how long the run still takes."""
     again = f", attempt {attempt}" if attempt > 1 else ""
-    _line(console, f"{lesson}  started ({number} of {total}{again})", "dim")
+    _line(console, f"{lesson}  started ({number} of {total}{again}), {left}", "dim")
 
 
 def ended(console, row):
@@ -124,6 +124,11 @@ def seconds_text(row, unit=" s"):
 def peak_text(row):
     """Peak resident memory of the kernel, or n/a."""
     return "n/a" if row.peak_bytes is None else bytes_text(row.peak_bytes)
+
+
+def time_text(seconds):
+    """Seconds below two minutes, minutes above."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def bytes_text(count):

@@ -38,7 +38,7 @@ class Run:
         """Write the first report and tell the listener."""
         report = self.report("running")
         reporting.write_json(report)
-        self.listener.begin(report)
+        self.listener.begin(report, self.plan.needs)
 
     def note(self, *rows):
         """Take lessons' new state, and write it down in case this process is killed."""

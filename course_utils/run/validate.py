@@ -1,6 +1,7 @@
 """Lint a lesson: every rule of the contract, without running a cell."""
 
-from course_utils.run import contract, form
+from course_utils.bars import bar
+from course_utils.run import contract, form, terms
 from course_utils.run.cells import load, print_problems
 
 RULES = (
@@ -17,6 +18,7 @@ RULES = (
     form.has_figures,
     form.has_clean_code,
     form.has_only_kept_outputs,
+    terms.has_introduced_terms,
 )
 
 
@@ -31,6 +33,11 @@ def lint(path):
 
 def show(lessons):
     """Print the broken rules of these lessons (`LessonFile`s); the exit status."""
-    broken = sum(print_problems(one.path.name, lint(one.path)) for one in lessons)
+    found = {}
+    with bar("reading", len(lessons), "lessons") as tell:
+        for number, one in enumerate(lessons, 1):
+            found[one.path.name] = lint(one.path)
+            tell(number)
+    broken = sum(print_problems(name, problems) for name, problems in found.items())
     print(f"{broken} problems" if broken else "The lessons keep their contract.")
     return 1 if broken else 0

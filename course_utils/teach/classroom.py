@@ -29,7 +29,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Bin:
-    """A bar of the histogram, in percent of all points; `height` is a share of the highest."""
+    """A bar of the histogram, in per cent of all points; `height` is a share of the highest."""
 
     low: int
     high: int

@@ -1,23 +1,9 @@
-"""What `course grade` prints: a bar while it runs, then what was written."""
+"""What `course grade` prints when it has ended."""
 
 from collections import Counter
-from contextlib import contextmanager
 
 from course_utils.teach import results
 from course_utils.teach.key import read_key
-
-
-@contextmanager
-def progress():
-    """A function `(number, total)` that draws how far a grading is, or nothing where no terminal shows it."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TextColumn("attempts"), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None, visible=False)
-        yield lambda number, total: bar.update(task, completed=number, total=total, visible=True)
 
 
 def finished(done, options):

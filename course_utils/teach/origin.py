@@ -13,9 +13,13 @@ _PUBLIC = re.compile(r"https://[\w./~:+-]+")  # without a name and a password
 def requirement(extra, folder=None):
     """The course at this clone's commit, as pip takes it; the bare version where the clone has no public address."""
     name = f"course-utils{f'[{extra}]' if extra else ''}"
-    found = address(_git(folder, "remote", "get-url", "origin"))
-    commit = _git(folder, "rev-parse", "HEAD")
+    found, commit = place(folder)
     return f"{name} @ git+{found}@{commit}" if found and commit else f"{name}=={metadata.version('course-utils')}"
+
+
+def place(folder=None):
+    """The https address of the clone's remote and its commit, each "" where there is none."""
+    return address(_git(folder, "remote", "get-url", "origin")), _git(folder, "rev-parse", "HEAD")
 
 
 def address(origin):

@@ -2,7 +2,9 @@
 
 import traceback
 from dataclasses import dataclass
+from itertools import count
 
+from course_utils.bars import bar
 from course_utils.errors import CourseError
 from course_utils.gpu import cap, memory
 from course_utils.gpu.device import show_bytes
@@ -78,11 +80,18 @@ def fit_batch_size(step, start=1, limit=None, budget_gib=None, precision=0.0):
     """
     budget = _checked(step, start, limit, budget_gib, precision)
     limit = LARGEST if limit is None else limit
-    with _Meter(budget.bytes) as meter:
+    # The bar comes first: what it takes is not the step's.
+    with bar("trying batch sizes", unit="sizes") as tell, _Meter(budget.bytes) as meter:
         first = meter.trial(step, start)
         if not first.fits:
             raise CourseError(_nothing_fits(first, budget))
-        curve = search(lambda size: meter.trial(step, size), first, limit, precision)
+        counted = count(1)
+
+        def trial(size):
+            tell(next(counted))
+            return meter.trial(step, size)
+
+        curve = search(trial, first, limit, precision)
     fitting = max(one.batch_size for one in curve if one.fits)
     return Fit(fitting, budget.bytes, budget.reason, meter.memory, tuple(curve))
 

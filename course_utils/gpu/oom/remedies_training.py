@@ -16,7 +16,7 @@ def accumulate(found):
         peak_bytes(found) * (count - 1) // count,
         f"{peak_words(found)} × {count - 1}/{count}: one part at a time",
         1,
-        "same gradient (but for batch normalisation), a little slower",
+        "same gradient (but for batch norm), a little slower",
     )
 
 

@@ -5,6 +5,7 @@ import time
 import warnings
 from dataclasses import fields
 
+from course_utils.bars import bar
 from course_utils.errors import CourseError
 from course_utils.gpu.plan import card, history, imports, presets, remedies, search, show, tracing, verdict
 from course_utils.gpu.plan.request import SIZES, Request, parse
@@ -40,17 +41,8 @@ def answer(model, lesson_plan=None, as_json=False, largest=None, slim=False, **o
     """
     started = time.perf_counter()
     request = parse(lesson_plan).but(**options) if lesson_plan else Request(model, **options)
-    preset = presets.find(request.model)
-    imported = imports.bring(preset, request, slim)
-    target = card.target(request, history.context() or card.measured())
-    with warnings.catch_warnings(), tracing.quiet(imports.REGRETS):
-        warnings.simplefilter("ignore")
-        value = None
-        if largest is None:
-            plan = verdict.plan(request, target)
-        else:
-            value, plan = search.largest(largest, request, target)
-        found = remedies.find(request, plan)
+    with bar(f"tracing {model}, some seconds"):
+        plan, found, value, imported = _planned(request, largest, slim)
     seconds = time.perf_counter() - started
     if as_json:
         import json
@@ -61,6 +53,21 @@ def answer(model, lesson_plan=None, as_json=False, largest=None, slim=False, **o
     print(show.as_text(plan, found, seconds, imported))
     if largest:
         print(f"The largest {largest} that fits: {value}.")
+
+
+def _planned(request, largest, slim):
+    """The plan, its remedies, the largest value that fits (None unless asked for), and what was imported."""
+    preset = presets.find(request.model)
+    imported = imports.bring(preset, request, slim)
+    target = card.target(request, history.context() or card.measured())
+    with warnings.catch_warnings(), tracing.quiet(imports.REGRETS):
+        warnings.simplefilter("ignore")
+        value = None
+        if largest is None:
+            plan = verdict.plan(request, target)
+        else:
+            value, plan = search.largest(largest, request, target)
+        return plan, remedies.find(request, plan), value, imported
 
 
 def of_lesson(lesson, vram):
