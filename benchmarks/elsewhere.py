@@ -127,11 +127,11 @@ def _softmax_before_1_11():
 
 def diffusion(row):
     """Allocated GiB of a picture by diffusers; the scripts behind the rows divide `max_memory_allocated` by 1024³."""
-    from course_utils.gpu.plan import presets, tracing
+    from course_utils.gpu.plan import builders, presets
     from course_utils.gpu.plan.request import parse
     from course_utils.gpu.planner.kernels import Chip
 
     name = "sdxl" if row["model"].startswith("SDXL") else "sd-1.5"
     chip = Chip((8, 6), 80) if name == "sd-1.5" else Chip((8, 0), 108)  # an A10G runs diffusers' own benchmarks
     request = parse(f"{name} --dtype {row['precision_quant'].split()[0]} --batch {row['batch']}")
-    return tracing.traced(request, presets.find(name), chip).trace.peak().allocated_bytes / 1024**3
+    return builders.traced(request, presets.find(name), chip).trace.peak().allocated_bytes / 1024**3

@@ -195,5 +195,5 @@ def test_the_card_is_read_before_the_work_takes_its_memory(monkeypatch):
     monkeypatch.setattr(readings, "card", lambda: order.append("card"))
     monkeypatch.setattr(work, "start", lambda: order.append("work"))
     monkeypatch.setattr(work, "collect", lambda child: Work("finished"))
-    facts.gather()
+    readings.gather()
     assert order == ["card", "work"]

@@ -4,7 +4,7 @@ import pytest
 from test_planner_layers import tiny
 
 from course_utils.errors import CourseError
-from course_utils.gpu.plan import presets, tracing
+from course_utils.gpu.plan import builders, presets
 from course_utils.gpu.plan.request import parse
 from course_utils.gpu.planner.events import Alloc
 from course_utils.gpu.planner.kernels import Chip
@@ -17,7 +17,7 @@ ADA = Chip((8, 9), 60)
 
 def traced(line, preset=None):
     request = parse(line)
-    return tracing.traced(request, preset or presets.find(request.model), ADA).trace
+    return builders.traced(request, preset or presets.find(request.model), ADA).trace
 
 
 @pytest.mark.parametrize(

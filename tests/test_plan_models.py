@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from course_utils.errors import CourseError
-from course_utils.gpu.plan import card, language, language_model, presets, remedies, search, tracing, verdict
+from course_utils.gpu.plan import builders, card, language, language_model, presets, remedies, search, tracing, verdict
 from course_utils.gpu.plan.request import Request, parse
 
 pytestmark = pytest.mark.slow
@@ -136,7 +136,7 @@ def test_checkpointing_never_raises_the_peak_of_a_deep_model(line):
 )
 def test_a_lengthened_trace_is_the_full_one(line):
     request, preset = parse(f"tinyllama {line}"), presets.find("tinyllama")
-    long = tracing.traced(request, preset, target().chip)
+    long = builders.traced(request, preset, target().chip)
     full, model = language._trace(request, language.configuration(preset), target().chip)
     assert long.trace.peak() == full.peak() and long.weights_bytes == tracing.weights_bytes(model)
 
@@ -160,7 +160,7 @@ def test_offload_keeps_the_largest_part_and_then_the_largest_layer():
 def test_8_bit_states_take_a_quarter_and_paged_ones_leave_the_card():
     preset = presets.find("tinyllama")
     states = [
-        tracing.traced(parse(f"tinyllama --train --seq 8 --optimizer {one}"), preset, target().chip).trace.live_bytes(
+        builders.traced(parse(f"tinyllama --train --seq 8 --optimizer {one}"), preset, target().chip).trace.live_bytes(
             "optimiser"
         )
         for one in ("adamw", "adamw-8bit", "paged-adamw-8bit")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from test_planner_layers import FAMILIES, tiny
 
-from course_utils.gpu.plan import language, language_model, presets, tracing
+from course_utils.gpu.plan import builders, language, language_model, presets, tracing
 from course_utils.gpu.plan.request import parse
 from course_utils.gpu.planner.kernels import Chip
 
@@ -103,7 +103,7 @@ def saved(preset, folder, dtype):
 @pytest.mark.parametrize("name", [*FAMILIES, *SMALL])
 def test_traced_weights_are_the_files_to_the_byte(name, dtype, tmp_path):
     request = parse(f"{name} --dtype {dtype} --context 32")
-    traced = tracing.traced(request, small(name), ADA)
+    traced = builders.traced(request, small(name), ADA)
     assert traced.weights_bytes == saved(small(name), tmp_path, tracing.torch_dtype(dtype))
 
 
@@ -120,5 +120,5 @@ def test_traced_quantised_weights_are_those_that_bitsandbytes_makes(quant, tmp_p
         device_map="cpu",
         quantization_config=transformers.BitsAndBytesConfig(load_in_4bit=four, load_in_8bit=not four, **options),
     )
-    traced = tracing.traced(parse(f"llama-3.1-8b --quant {quant} --context 32"), preset, ADA)
+    traced = builders.traced(parse(f"llama-3.1-8b --quant {quant} --context 32"), preset, ADA)
     assert traced.weights_bytes == tracing.weights_bytes(model)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from test_planner_trace import ADA, WORKSPACE, meta, most
 
-from course_utils.gpu.plan import card, diffusion_parts, offload, presets, tracing, verdict
+from course_utils.gpu.plan import builders, card, diffusion_parts, offload, presets, verdict
 from course_utils.gpu.plan.request import Request, parse
 from course_utils.gpu.planner import events
 from course_utils.gpu.planner.kernels import Chip
@@ -107,7 +107,7 @@ def test_tiling_decodes_a_tile_and_keeps_those_that_are_done():
 
 def allocated(line, chip):
     request = parse(line)
-    return tracing.traced(request, presets.find(request.model), chip).trace.peak().allocated_bytes / GIB
+    return builders.traced(request, presets.find(request.model), chip).trace.peak().allocated_bytes / GIB
 
 
 A10G, A100 = Chip((8, 6), 80), Chip((8, 0), 108)
@@ -130,7 +130,7 @@ def test_published_pictures_take_what_was_measured(line, chip, published):
 @pytest.mark.slow
 def test_in_bfloat16_the_published_peak_lies_within_what_cudnn_may_copy_besides():
     request = parse("sdxl --dtype bf16")
-    found = tracing.traced(request, presets.find("sdxl"), A100).trace
+    found = builders.traced(request, presets.find("sdxl"), A100).trace
     least = found.peak().allocated_bytes
     assert least < 8.961 * GIB < least + 1.03 * found.uncertain_bytes
 

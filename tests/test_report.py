@@ -11,8 +11,9 @@ from rich.console import Console
 
 from course_utils.learn.paths import project_dir
 from course_utils.run import show
+from course_utils.run.files import write
 from course_utils.run.notebook import Notebook
-from course_utils.run.report import Report, Row, make_row, write, write_json
+from course_utils.run.report import Report, Row, make_row, write_json
 from course_utils.run.task import Outcome
 
 PICTURE = "data:image/png;base64,iVBORw0KGgo="

@@ -65,6 +65,46 @@ def test_every_public_name_can_be_had_and_an_unknown_one_lists_them():
         course_utils.pick  # noqa: B018
 
 
+def names_of(path):
+    """The module that a file is, and those of course_utils that it imports, also inside functions."""
+    modules = {".".join(one.relative_to(PACKAGE).with_suffix("").parts) for one in PACKAGE.rglob("*.py")}
+    dotted = {module.removeprefix("course_utils.") for _, module in imported_rooms(path)}
+    found = {one if one in modules else one.rpartition(".")[0] for one in dotted} & modules
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts), found
+
+
+def circles(arrows):
+    """Sets of modules that reach one another; `arrows` maps each to those that it imports."""
+    reach = {}
+    for start in arrows:
+        todo, reach[start] = list(arrows[start]), set()
+        while todo:
+            one = todo.pop()
+            if one not in reach[start]:
+                reach[start].add(one)
+                todo += arrows.get(one, ())
+    return {frozenset(b for b in reach[a] if a in reach[b]) for a in arrows if a in reach[a]}
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    arrows = dict(names_of(path) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+    # `assets` is what notebooks see of both: `assets.load` for data, `assets.model` for models.
+    assert circles(arrows) == {frozenset({"learn.assets", "learn.models"})}
+
+
+def test_a_circle_is_noticed():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == {frozenset("bc")}
+
+
 def test_modules_stay_short():
     long = {path.name: n for path in PACKAGE.rglob("*.py") if (n := len(path.read_text().splitlines())) > 250}
     assert long == {}
+
+
+def test_functions_stay_short():
+    def lines(node):
+        return node.end_lineno - node.lineno + 1
+
+    nodes = [(path.name, node) for path in PACKAGE.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
+    functions = [(name, node) for name, node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assert [(name, node.name, lines(node)) for name, node in functions if lines(node) > 40] == []

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from course_utils.errors import CourseError
 from course_utils.learn.catalog import lesson_of
 from course_utils.learn.paths import runs_dir
-from course_utils.run import events, history, resume
+from course_utils.run import events, files, history, resume
 from course_utils.run import plan as planning
 from course_utils.run import pool as pools
 from course_utils.run import report as reporting
@@ -75,7 +75,7 @@ def _carried_out(run, pool):
         with pools.local(run.plan) as own:
             perform_all(run, own)
     report = run.report(_status(run))
-    reporting.write(report)
+    files.write(report)
     with suppress(OSError):  # the next run only plans worse
         history.record(runs_dir(), report.lessons, run.plan.profile_here)
     return report

@@ -182,3 +182,13 @@ def check_parameters(notebook, parameters):
             hint = f" Did you mean {near[0]!r}?" if near else ""
             known = ", ".join(notebook.parameters) or "none"
             raise CourseError(f"{notebook.lesson} has no parameter {name!r}; it has {known}.{hint}")
+
+
+def code_cell(id, text):
+    """A new code cell as plain data."""
+    return {"cell_type": "code", "execution_count": None, "id": id, "metadata": {}, "outputs": [], "source": text}
+
+
+def markdown_cell(id, text):
+    """A new markdown cell as plain data."""
+    return {"cell_type": "markdown", "id": id, "metadata": {}, "source": text}

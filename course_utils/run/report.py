@@ -1,4 +1,4 @@
-"""What a run found, as data and as `report.json`, `junit.xml` and `report.html`."""
+"""What a run found, as data and as `report.json`."""
 
 import json
 import re
@@ -171,14 +171,3 @@ def now():
 def write_json(report):
     """Write `report.json`."""
     write_atomically(report.folder / "report.json", json.dumps(report.as_dict(), indent=1) + "\n")
-
-
-def write(report):
-    """Write all three files of a finished run; the page sets it against the last run beside it."""
-    from course_utils.run import compare, junit, page
-
-    write_json(report)
-    write_atomically(report.folder / "junit.xml", junit.render(report))
-    write_atomically(
-        report.folder / "report.html", page.render(report, compare.latest_before(report)).encode(errors="replace")
-    )

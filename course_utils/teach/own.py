@@ -24,7 +24,7 @@ from course_utils.learn.attempt import cases_of, our_outcomes, public_seed
 from course_utils.learn.credit import earned_by_constant
 from course_utils.learn.exercise import Exercise
 from course_utils.learn.own import FACTS, FORMAT, RECORDED
-from course_utils.teach.release import code_cell, markdown_cell
+from course_utils.run.notebook import code_cell, markdown_cell
 
 DIFFICULTY = {1: "easy", 2: "medium", 3: "hard"}
 

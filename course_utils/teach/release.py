@@ -10,6 +10,7 @@ from course_utils.learn.catalog import LessonFile
 from course_utils.learn.exercise import Exercise
 from course_utils.run import notebook as notebook_file
 from course_utils.run.modes import places
+from course_utils.run.notebook import code_cell, markdown_cell
 from course_utils.teach import nbgrader
 from course_utils.teach.key import VERSION, Assigned
 
@@ -124,13 +125,3 @@ def shown(deadline):
 def counted(points):
     """The points in words: "1 point", "2 points"."""
     return f"{points} point{'' if points == 1 else 's'}"
-
-
-def code_cell(id, text):
-    """A new code cell as plain data."""
-    return {"cell_type": "code", "execution_count": None, "id": id, "metadata": {}, "outputs": [], "source": text}
-
-
-def markdown_cell(id, text):
-    """A new markdown cell as plain data."""
-    return {"cell_type": "markdown", "id": id, "metadata": {}, "source": text}

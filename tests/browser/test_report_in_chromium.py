@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import jupyterlab
 from test_report import failed_copy, printed_output, report, trace
 
-from course_utils.run.report import Row, write, write_json
+from course_utils.run.files import write
+from course_utils.run.report import Row, write_json
 
 COLOURS = """() => [...document.querySelectorAll("p, td, th, h2, h3, h4, pre, span, li")]
     .filter(one => one.innerText && one.offsetWidth)

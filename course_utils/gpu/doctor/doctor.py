@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from course_utils.gpu.device import Card, show_bytes
 from course_utils.gpu.doctor.causes import Diagnosis, diagnose
 from course_utils.gpu.doctor.details import plan_bytes, sections
-from course_utils.gpu.doctor.facts import Facts, gather
+from course_utils.gpu.doctor.facts import Facts
 from course_utils.gpu.doctor.limits import against_sheet
+from course_utils.gpu.doctor.readings import gather
 from course_utils.gpu.doctor.redact import redact
 
 WIDTH = 92  # characters that a notebook shows without breaking the line

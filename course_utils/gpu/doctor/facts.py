@@ -121,17 +121,6 @@ def is_optional(check):
     return "bitsandbytes" in check.name
 
 
-def gather():
-    """Read this machine; the real work runs in a child process meanwhile."""
-    from course_utils.gpu.device import installed_version
-    from course_utils.gpu.doctor import readings, work
-
-    card, torch = readings.card(), installed_version("torch")  # before the child takes memory of the card
-    child = work.start() if torch else None
-    rest = {name: getattr(readings, name)() for name in ("environment", "system", "driver", "storage")}
-    return Facts(torch=torch, card=card, work=work.collect(child) if child else None, **rest)
-
-
 def version_numbers(version):
     """The numbers in a version such as "580.95.05", or None where it is none."""
     found = re.match(r"\d+(?:\.\d+)*", version or "")

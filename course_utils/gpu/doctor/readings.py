@@ -15,11 +15,21 @@ import time
 from pathlib import Path
 
 from course_utils.gpu import nvml
-from course_utils.gpu.doctor.facts import Card, Driver, Environment, Program, Storage, System
+from course_utils.gpu.device import installed_version
+from course_utils.gpu.doctor import work
+from course_utils.gpu.doctor.facts import Card, Driver, Environment, Facts, Program, Storage, System
 from course_utils.gpu.memory import torch_memory
 
 CLONE = Path(__file__).resolve().parents[2]
 _LINUX_DRIVER = ("libnvidia-compute", "nvidia-driver", "nvidia-dkms", "nvidia-kernel", "libcuda1")
+
+
+def gather():
+    """Read this machine; the real work runs in a child process meanwhile."""
+    here, torch = card(), installed_version("torch")  # before the child takes memory of the card
+    child = work.start() if torch else None
+    rest = {"environment": environment(), "system": system(), "driver": driver(), "storage": storage()}
+    return Facts(torch=torch, card=here, work=work.collect(child) if child else None, **rest)
 
 
 def environment():

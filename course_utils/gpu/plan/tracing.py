@@ -1,4 +1,4 @@
-"""A `Request` becomes a `Traced`: the model's own step on `meta`, with the weights counted."""
+"""What the builders of a step share: the `Traced` that they return, optimisers, dtypes, the weights counted."""
 
 import logging
 from contextlib import contextmanager
@@ -18,17 +18,6 @@ class Traced:
     trace: Trace
     weights_bytes: int
     notes: tuple[str, ...] = ()
-
-
-def traced(request, preset, chip):
-    """The `Traced` step of a request for that preset; raises CourseError where the two do not go together."""
-    if preset.kind == "diffusion":
-        from course_utils.gpu.plan import diffusion as builder
-    elif preset.kind == "transformers":
-        from course_utils.gpu.plan import language as builder
-    else:
-        from course_utils.gpu.plan import vision as builder
-    return builder.traced(request, preset, chip)
 
 
 def weights_bytes(*modules):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from course_utils.gpu.plan import gguf, presets, tracing
+from course_utils.gpu.plan import builders, gguf, presets, tracing
 from course_utils.gpu.plan.card import MIB, Target
 from course_utils.gpu.plan.request import Request
 
@@ -48,7 +48,7 @@ def plan(request: Request, target):
     preset = presets.find(request.model)
     if request.quant in gguf.TYPES:
         return _of_file(request, preset, target)
-    done = tracing.traced(request, preset, target.chip)
+    done = builders.traced(request, preset, target.chip)
     return of_trace(request.words(), done, target)
 
 
