@@ -38,9 +38,7 @@ def _(layers):
     return sum(sizes[kind](a, b) for kind, a, b in layers)
 
 
-@count_weights.mistake(
-    "Right but for a bias in the convolutions. They have none here: the norm behind each has its own."
-)
+@count_weights.mistake("Each convolution got a bias. They have none here: the norm behind each has its own.")
 def _(layers):
     sizes = {"conv": lambda a, b: 9 * a * b + b, "norm": lambda a, b: 2 * b, "linear": lambda a, b: a * b + b}
     return sum(sizes[kind](a, b) for kind, a, b in layers)
@@ -89,16 +87,19 @@ def _(rng):
     yield Case((0 * draw(2, 4, 2, 2) + 3, mean, var, True), note="training, all values equal")
 
 
-@batch_norm.mistake(
-    "You normalise with the batch's own mean and variance in evaluation, too. There the running ones count."
-)
+@batch_norm.mistake("In evaluation you normalise with the batch's own values, too. There the running ones count.")
 def _(x, running_mean, running_var, training):
     mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
     y = (x - mean[:, None, None]) / (var[:, None, None] + 1e-5).sqrt()
     if training:
-        running_mean = 0.9 * running_mean + 0.1 * mean
-        running_var = 0.9 * running_var + 0.1 * x.var((0, 2, 3), correction=1)
+        running_mean, running_var = 0.9 * running_mean + 0.1 * mean, 0.9 * running_var + 0.1 * x.var((0, 2, 3))
     return y, running_mean, running_var
+
+
+@batch_norm.mistake("The shares are swapped: running values keep 0.9 of the old ones and take 0.1 of the batch's.")
+def _(x, running_mean, running_var, training):
+    mean, var = running_mean.clone(), running_var.clone()
+    return torch.nn.functional.batch_norm(x, mean, var, training=training, momentum=0.9), mean, var
 
 
 @batch_norm.mistake("Nearly: the running variance takes the batch's variance over n − 1 (correction=1), not over n.")

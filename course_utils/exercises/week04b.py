@@ -26,7 +26,7 @@ def _(rng):
     half = np.full(3, 0.5)
     imagenet = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     corners = 255 * rng.integers(0, 2, size=(1, 2, 3, 3), dtype=np.uint8)
-    yield Case((corners, half, half), note="2 × 3 points, each colour off or full: they become −1 and 1")
+    yield Case((corners, half, half), note="2 × 3 pixels, each colour off or full: they become −1 and 1")
     batch = rng.integers(0, 256, size=(3, 4, 5, 3), dtype=np.uint8)
     yield Case((batch, half, half), note="three pictures, mean and deviation 0.5")
     yield Case((batch, *imagenet), note="the same pictures with ImageNet's means and deviations")
@@ -73,7 +73,7 @@ def freeze(model):
 
 @freeze.cases
 def _(rng):
-    for channels, note in ((4, "a body of one convolution and batch norm"), (int(rng.integers(5, 9)), "a wider body")):
+    for channels, note in ((4, "a body of one block"), (int(rng.integers(5, 9)), "a wider body")):
         yield Case((channels, rng.normal(1, 2, size=(6, 3, 8, 8)).astype(np.float32)), note=note)
 
 
@@ -82,7 +82,8 @@ def _(attempt, channels, pictures):
     import torch
     from torch import nn
 
-    body = nn.Sequential(nn.Conv2d(3, channels, 3), nn.BatchNorm2d(channels), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    block = nn.Sequential(nn.Conv2d(3, channels, 3), nn.BatchNorm2d(channels))
+    body = nn.Sequential(block, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     model = nn.Sequential(body, nn.Sequential(nn.Dropout(0.5), nn.Linear(channels, 2)))
     model.train()
     attempt(model)
@@ -91,15 +92,14 @@ def _(attempt, channels, pictures):
         out.square().sum().backward()
     return {
         "parameters that get a gradient": [name for name, p in model.named_parameters() if p.grad is not None],
-        "batch norm's running statistics moved": bool(body[1].running_mean.abs().max() > 0),
+        "batch norm's running statistics moved": bool(block[1].running_mean.abs().max() > 0),
         "the head is in training mode": model[1].training and model[1][0].training,
         "the mean square of the body's features": body(torch.from_numpy(pictures)).detach().square().mean(0),
     }
 
 
 @freeze.mistake(
-    "No weight of the body learns, yet its batch norm still moves its running mean and variance. "
-    "Put the body into evaluation mode: `model[0].eval()`."
+    "No weight of the body learns, but its batch norms' running mean and variance still move: use `model[0].eval()`."
 )
 def _(model):
     for parameter in model[0].parameters():
