@@ -55,6 +55,7 @@ def test_the_committed_titanic_equals_a_rebuild(titanic, capsys):
     assert_equals_a_rebuild(titanic, capsys)
 
 
+@pytest.mark.slow
 def test_the_committed_digits_equal_a_rebuild(mnist, capsys):
     assert_equals_a_rebuild(mnist, capsys)
 

@@ -37,6 +37,7 @@ def test_list_shows_week_01():
     assert done.returncode == 0 and "week01" in done.stdout and "Regression" in done.stdout
 
 
+@pytest.mark.slow
 def test_lint_says_what_breaks_the_contract(tmp_path):
     assert course("lint").stdout.endswith("The lessons keep their contract.\n")
     empty = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"course": {}}, "cells": []}

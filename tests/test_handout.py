@@ -94,6 +94,7 @@ def test_every_lesson_has_a_page_that_needs_nothing_else(lesson):
     assert "raise NotImplementedError" not in page.text
 
 
+@pytest.mark.slow
 def test_every_formula_of_the_slides_can_be_drawn():
     for lesson in LESSONS:
         assert not re.search(r"\\[a-z]+", read(handout.render(lesson)).text.replace("\\n", "")), lesson.id

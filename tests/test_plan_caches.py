@@ -62,6 +62,7 @@ def test_an_fp8_cache_has_a_byte_a_number_and_a_scale_a_tensor():
     assert held("fp8", tokens=1) == both(TOKEN * (PROMPT + 1) + 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [2, 4])
 def test_a_packed_cache_has_its_bits_and_a_scale_and_shift_for_64_numbers(bits):
     packed = both(PROMPT * TOKEN * bits // 8 + PROMPT * TOKEN // 64 * 2 * 2)

@@ -129,6 +129,7 @@ def test_the_next_plan_takes_the_measured_context():
     assert some_plan().context_bytes == 777 and some_plan().reserved_bytes == plan.reserved_bytes
 
 
+@pytest.mark.slow
 def test_on_a_cpu_the_rise_of_ram_is_compared_and_labelled():
     import torch
 

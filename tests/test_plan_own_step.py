@@ -83,6 +83,7 @@ def test_an_optimiser_in_a_closure_is_replaced_and_the_learners_own_is_not():
     assert plan.process_bytes - min(one.process_bytes for one in plan.remedies) > 2 * weights
 
 
+@pytest.mark.slow
 def test_a_model_that_offers_checkpointing_is_asked_for_it():
     transformers = pytest.importorskip("transformers")
     sizes = {"n_embd": 256, "n_layer": 8, "n_head": 4, "vocab_size": 1000, "use_cache": False}

@@ -65,12 +65,17 @@ def test_every_public_name_can_be_had_and_an_unknown_one_lists_them():
         course_utils.pick  # noqa: B018
 
 
+def dotted_name(path):
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+MODULES = {dotted_name(path) for path in PACKAGE.rglob("*.py")}
+
+
 def names_of(path):
     """The module that a file is, and those of course_utils that it imports, also inside functions."""
-    modules = {".".join(one.relative_to(PACKAGE).with_suffix("").parts) for one in PACKAGE.rglob("*.py")}
     dotted = {module.removeprefix("course_utils.") for _, module in imported_rooms(path)}
-    found = {one if one in modules else one.rpartition(".")[0] for one in dotted} & modules
-    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts), found
+    return dotted_name(path), {one if one in MODULES else one.rpartition(".")[0] for one in dotted} & MODULES
 
 
 def circles(arrows):

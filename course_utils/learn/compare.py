@@ -31,18 +31,8 @@ _ADVICE = {
     ("tuple", "list"): "`list(…)` turns it into a list",
     ("list", "tuple"): "`tuple(…)` turns it into a tuple",
 }
-_LAZY = (
-    types.GeneratorType,
-    map,
-    filter,
-    zip,
-    range,
-    enumerate,
-    reversed,
-    type({}.keys()),
-    type({}.values()),
-    type({}.items()),
-)
+_VIEWS = tuple(map(type, ({}.keys(), {}.values(), {}.items())))
+_LAZY = (types.GeneratorType, map, filter, zip, range, enumerate, reversed, *_VIEWS)
 
 
 def difference(given, expected, relative=1e-6, absolute=1e-9):
@@ -61,10 +51,18 @@ def _compare(given, expected, tolerance):
     return _BY_KIND[wanted](given, expected, tolerance)
 
 
+def _has_several_entries(given):
+    try:
+        return math.prod(given.shape) != 1
+    except Exception:  # a number has no shape, and a learner's class can do anything here
+        return False
+
+
 def _other_kind(given, expected, kind, wanted):
     listed = type(given) in _LAZY and wanted in ("list", "tuple", "array")
-    several = wanted == "number" and math.prod(getattr(given, "shape", ())) != 1  # `.item()` would fail on it
-    advice = "collect it with `list(…)`" if listed else None if several else _ADVICE.get((kind, wanted))
+    advice = "collect it with `list(…)`" if listed else _ADVICE.get((kind, wanted))
+    if wanted == "number" and _has_several_entries(given):
+        advice = None  # `.item()` would fail on it
     wanted_words = words(expected) if wanted in ("array", "tensor") else _ANY[wanted]
     return f"{words(given)} where {wanted_words} is expected" + (f": {advice}" if advice else "")
 
