@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: lab extra course test quick lint format lock clean
+.PHONY: lab extra course book test quick lint format lock clean
 
 lab: $(VENV)/installed
 	$(BIN)/course lab
@@ -17,6 +17,10 @@ extra: $(VENV)/installed
 
 course: $(VENV)/everything
 	$(BIN)/course run --all --profile cpu
+
+# the last runs of all lessons as a web site in runs/book
+book: $(VENV)/everything
+	$(BIN)/course book
 
 test: lint
 	$(BIN)/pytest $(PARALLEL)

@@ -19,13 +19,12 @@ RUN = "course run --all --profile cpu"
 
 @dataclass(frozen=True)
 class Copy:
-    """A lesson and its executed copy; `started` is the run's ISO time, `seconds` what the lesson took."""
+    """A lesson and its executed copy; `started` is the run's ISO time."""
 
     lesson: LessonFile
     path: Path
     profile: str
     started: str
-    seconds: float
 
     def content(self):
         """The executed notebook as plain data."""
@@ -61,7 +60,7 @@ def _by_lesson():
     found = {}
     for folder, report in _reports():
         for row in filter(_is_shown, report["lessons"]):
-            one = folder / row["copy"], row["profile"], report["started"], row["seconds"]
+            one = folder / row["copy"], row["profile"], report["started"]
             if one[0].is_file():
                 found.setdefault(row["lesson"], []).append(one)
     return {lesson: max(copies, key=lambda one: (one[1] != "smoke", one[2])) for lesson, copies in found.items()}

@@ -23,7 +23,7 @@ def page(copy, origin, site):
 
 def about(copy):
     """Rows of the passport on the run that the page shows."""
-    words = f"the run of {copy.started[:10]} with profile {copy.profile}, {copy.seconds:.0f} s, exercises left blank"
+    words = f"the run of {copy.started[:10]} with profile {copy.profile}, exercises left blank"
     changed = "; the notebook has changed since" if copy.is_stale() else ""
     return [("Shown here", words + changed)]
 

@@ -37,7 +37,11 @@ def _below(name, models):
 def _words(model):
     state = model["state"]
     value, label = state.get("value"), state.get("description", "")
-    if model["model_name"] == "HTMLModel" or not isinstance(value, str | int | float) or value == "":
+    if (
+        model["model_name"] in ("HTMLModel", "IntProgressModel")
+        or not isinstance(value, str | int | float)
+        or value == ""
+    ):
         return ""
     return f"{label}: {value}" if label else f"{value}"
 
