@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # A file's tests stay together, since they share what is costly to make; in the order of their names the longest begin.
-PARALLEL := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# One more than there are cores: tests wait for browsers and for programs that they end.
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+PARALLEL := --maxprocesses 6 --dist loadfile --no-loadscope-reorder
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .PHONY: lab extra course book test quick lint format lock clean
@@ -23,10 +25,10 @@ book: $(VENV)/everything
 	$(BIN)/course book
 
 test: lint
-	$(BIN)/pytest $(PARALLEL)
+	$(BIN)/pytest -n $$(( $(CORES) + 1 )) $(PARALLEL)
 
 quick: $(VENV)/everything
-	$(BIN)/pytest $(PARALLEL) -m "not slow"
+	$(BIN)/pytest -n $(CORES) $(PARALLEL) -m "not slow"
 
 lint: $(VENV)/everything
 	$(BIN)/ruff check .

@@ -1,5 +1,7 @@
 import gc
 import os
+import re
+import signal
 import sys
 
 import pytest
@@ -7,11 +9,21 @@ import pytest
 from course_utils.gpu import cap, memory
 
 MAIN = sys.modules["__main__"]
+WHOLLY_SLOW = re.compile(r"^pytestmark = (\[\s*)?pytest\.mark\.slow", re.MULTILINE)
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     # Workers share the cores: threads that wait for one another across workers cost more than they bring.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell that starts the tests in the background has Ctrl-C ignored, and what the tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # From the start: what one test frees must not be the RAM in which the next one's blocks go unseen.
 memory.return_blocks_at_once()
+
+
+def pytest_ignore_collect(collection_path, config):
+    """`make quick` does not even import a file that is slow as a whole: it may bring libraries that take seconds."""
+    if config.option.markexpr == "not slow" and collection_path.suffix == ".py":
+        return True if WHOLLY_SLOW.search(collection_path.read_text(encoding="utf-8")) else None
+    return None
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from course_utils.learn import models, weights_file
 from course_utils.learn.paths import project_dir
 
 pytest.importorskip("diffusers")
+pytestmark = pytest.mark.slow
 FOLDER = models.folder("emoji-sd")
 SEEDS = range(6)
 
@@ -53,25 +54,21 @@ def test_the_record_and_the_model_card_are_those_of_these_weights():
     assert f"{share:.1%}" in (FOLDER / "README.md").read_text()
 
 
-@pytest.mark.slow
 def test_colour_words_colour_the_heart(draw):
     red, blue = draw("symbol: red heart, google style"), draw("symbol: blue heart, google style")
     assert redness(red) > 0.1 > -0.05 > redness(blue)
 
 
-@pytest.mark.slow
 def test_a_negative_prompt_pushes_the_colour_away(draw):
     plain, away = draw("heart"), draw("heart", negative="red heart")
     assert redness(away) < redness(plain) - 0.03
 
 
-@pytest.mark.slow
 def test_without_guidance_the_words_are_heard_less(draw):
     prompt = "symbol: red heart, google style"
     assert redness(draw(prompt, scale=1.0)) < redness(draw(prompt)) - 0.05
 
 
-@pytest.mark.slow
 def test_the_style_word_changes_the_picture_of_the_same_seed(draw):
     google, fluent = (draw(f"place: police car, {vendor} style") for vendor in ("google", "fluent"))
     assert np.abs(google - fluent).mean() > 0.02

@@ -585,15 +585,15 @@ GRADE = [sys.executable, "-c", "from course_utils.cli import main; main()", "gra
 
 
 @pytest.mark.slow
-def test_a_grading_killed_twenty_times_loses_no_mark_and_doubles_none(tmp_path):
+def test_a_grading_killed_again_and_again_loses_no_mark_and_doubles_none(tmp_path):
     need_sandbox()
     write_key(tmp_path / "x.key", KEY)
     wrong = "def my_output_size(n, k, p, s):\n    return (n + 2 * p - k) // s + {}"
-    for number in range(100):
+    for number in range(50):
         class_maker.write(tmp_path / "in", f"s{number:03}", class_maker.filled(KEY, {SIZE.id: wrong.format(number)}))
     command = [*GRADE, "--key", str(tmp_path / "x.key"), str(tmp_path / "in"), "--out", str(tmp_path / "g.csv")]
     journal, chance, seen = tmp_path / "g.journal", random.Random(3), 0
-    for _ in range(20):
+    for _ in range(8):
         running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         wait_for(functools.partial(has_grown, journal, seen), running)
         time.sleep(chance.uniform(0, 0.05))
@@ -602,14 +602,14 @@ def test_a_grading_killed_twenty_times_loses_no_mark_and_doubles_none(tmp_path):
         seen = journal.stat().st_size if journal.exists() else seen
     rows = [json.loads(line.partition(" ")[2]) for line in journal.read_text().splitlines() if line.endswith("}")]
     kept = [row["mark"]["run_sha256"] for row in rows]
-    assert len(kept) == len(set(kept)) >= 20
+    assert len(kept) == len(set(kept)) >= 8
     done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
-    assert f"{100 - len(kept)} attempts run, {len(kept)} kept from before" in done.stdout
+    assert f"{50 - len(kept)} attempts run, {len(kept)} kept from before" in done.stdout
     assert not journal.exists()
     finished = results.read(tmp_path / "g.results.json", KEY)
     points = [record.points for record in finished.records]
-    assert (len(points), sum(points), finished.history) == (100, 1, ())
+    assert (len(points), sum(points), finished.history) == (50, 1, ())
 
 
 def has_grown(path, size):

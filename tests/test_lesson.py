@@ -105,7 +105,7 @@ def test_a_broken_passport_is_a_sentence(tmp_path):
 def test_a_gpu_passport_says_what_was_not_measured():
     papers = passport.read(resolve("week01").path)
     gpu = papers.__class__(**{**vars(papers), "vram": {"estimated_bytes": 3 * GIB, "measured": None}})
-    assert passport.vram_text(gpu) == "estimated 3.00 GiB · measured not measured yet"
+    assert passport.vram_text(gpu) == "estimated 3.00 GiB · not measured yet"
 
 
 def test_the_receipt_holds_checks_metrics_and_memory(week01, shown, tmp_path, monkeypatch):

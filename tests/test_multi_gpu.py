@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("accelerate", reason="the extra 'llm' is not installed")
+pytestmark = pytest.mark.slow
 PROGRAM = Path(__file__).parents[1] / "docs" / "multi_gpu.py"
 ABORTED_AT_THE_END = "terminate called without an active exception"
 ACCELERATE = Path(sys.executable).with_name("accelerate")
@@ -21,7 +22,6 @@ def free_port():
         return one.getsockname()[1]
 
 
-@pytest.mark.slow
 def test_two_processes_learn_and_hold_the_same_weights():
     launch = ["launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
     launch += ["--dynamo_backend", "no", "--main_process_port", str(free_port())]

@@ -15,9 +15,7 @@ answers = [CliRunner().invoke(app, ["plan", *words.split(), "--json"]).stdout fo
 print(json.dumps([json.loads(one) for one in answers]))"""
 PLANS = (
     "tinyllama --qlora --seq 256 --optimizer paged-adamw-8bit",
-    "gemma-2-2b --lora --seq 64 --checkpointing",
     "smollm2-135m --train --optimizer adafactor",
-    "distilbert --train --amp",
     "sd-1.5 --size 256",
     "resnet18 --train --amp",
 )

@@ -12,6 +12,7 @@ from course_utils.gpu.planner.trace import trace
 
 accelerate = pytest.importorskip("accelerate")
 diffusers = pytest.importorskip("diffusers")
+pytestmark = pytest.mark.slow
 
 GIB = 1024**3
 WIDTH, ROWS = 1024, 8
@@ -83,7 +84,6 @@ def pixels(count):
     return 2 * 3 * count
 
 
-@pytest.mark.slow
 def test_slicing_decodes_one_picture_and_keeps_those_that_are_done():
     latent = 2 * 4 * 32 * 32
     one = decoded(1, 32)
@@ -92,7 +92,6 @@ def test_slicing_decodes_one_picture_and_keeps_those_that_are_done():
     assert decoded(1, 32, slicing=True) == one
 
 
-@pytest.mark.slow
 def test_tiling_decodes_a_tile_and_keeps_those_that_are_done():
     # Tiles of 64 × 64 latents at 0, 48, 96 of 128: the fifth is the last whole one, and before it came three
     # whole ones and one of 64 × 32.
@@ -121,13 +120,11 @@ PUBLISHED = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("line", "chip", "published"), PUBLISHED)
 def test_published_pictures_take_what_was_measured(line, chip, published):
     assert allocated(line, chip) == pytest.approx(published, rel=0.01)
 
 
-@pytest.mark.slow
 def test_in_bfloat16_the_published_peak_lies_within_what_cudnn_may_copy_besides():
     request = parse("sdxl --dtype bf16")
     found = builders.traced(request, presets.find("sdxl"), A100).trace
@@ -135,14 +132,12 @@ def test_in_bfloat16_the_published_peak_lies_within_what_cudnn_may_copy_besides(
     assert least < 8.961 * GIB < least + 1.03 * found.uncertain_bytes
 
 
-@pytest.mark.slow
 def test_sdxl_decodes_in_float32_where_its_weights_are_float16():
     half, brain = (allocated(f"sdxl --dtype {one}", A100) for one in ("fp16", "bf16"))
     vae = 83_653_863  # parameters; in float32 they and the decoder's tensors take twice the bytes
     assert half - brain == pytest.approx((2 * vae / GIB) + 3.75 * 2 * 256 * 1024**2 / GIB, rel=0.05)
 
 
-@pytest.mark.slow
 def test_the_safety_checker_stays_on_the_card_under_offload():
     checker = 2 * 304_000_000
     both = [

@@ -7,6 +7,7 @@ from course_utils.learn.catalog import exercises_of
 
 transformers = pytest.importorskip("transformers")
 bitsandbytes = pytest.importorskip("bitsandbytes")
+pytestmark = pytest.mark.slow
 
 HAND = {id.partition(".")[2]: one.reference for id, one in exercises_of("week07").items()}
 LENGTH = 12

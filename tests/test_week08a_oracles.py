@@ -6,6 +6,7 @@ import torch
 from course_utils.exercises.week08a import alpha_bars, ddim_step, guided, noised, x0_from_v
 
 diffusers = pytest.importorskip("diffusers")
+pytestmark = pytest.mark.slow
 
 
 def scheduler(kind="epsilon"):

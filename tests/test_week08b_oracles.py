@@ -8,6 +8,7 @@ import torch
 from course_utils.exercises.week08b import img2img_steps, prompt_ids, word_map
 
 diffusers = pytest.importorskip("diffusers")
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.3, 0.55, 0.8, 1.0])

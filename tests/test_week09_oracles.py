@@ -6,6 +6,7 @@ import torch
 from course_utils.exercises.week09 import answer_loss, lora_forward, lora_parameters, mask_prompt
 
 pytest.importorskip("peft", reason="the extra llm is not installed: make extra NAME=llm")
+pytestmark = pytest.mark.slow
 
 
 def adapted(inputs, outputs, r, alpha):
@@ -66,7 +67,6 @@ def words_tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="w2", pad_token="w2")
 
 
-@pytest.mark.slow
 def test_the_mask_equals_that_of_trl(tmp_path):
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer

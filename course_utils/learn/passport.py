@@ -8,7 +8,7 @@ from pathlib import Path
 from course_utils.errors import CourseError
 from course_utils.gpu.device import show_bytes
 from course_utils.learn import assignment, catalog
-from course_utils.learn.measured import measured_text
+from course_utils.learn.measured import NOT_YET, measured_text
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ def vram_text(passport):
     if passport.vram is None:
         return "none: this lesson needs no GPU"
     measured = measured_text(passport.vram.get("measured"))
-    return f"estimated {show_bytes(passport.vram.get('estimated_bytes'))} · measured {measured}"
+    words = measured if measured == NOT_YET else f"measured {measured}"
+    return f"estimated {show_bytes(passport.vram.get('estimated_bytes'))} · {words}"
 
 
 def rows(passport):

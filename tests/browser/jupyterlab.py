@@ -96,10 +96,26 @@ def _wait_for(port, server, seconds=60):
     raise RuntimeError("JupyterLab did not start; see jupyter.log beside the notebooks' copy")
 
 
+def end_kernels(address):
+    """End every kernel of the JupyterLab that `lab` started."""
+    import requests
+
+    api, token = address.partition("/lab/")[0] + "/api/sessions", {"token": "course"}
+    for session in requests.get(api, token, timeout=30).json():
+        requests.delete(f"{api}/{session['id']}", params=token, timeout=30).raise_for_status()
+
+
 def wait_until_ready(tab):
     """Wait until the notebook is open and its kernel answers."""
     tab.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
     tab.wait_for_selector("text=Python 3 (ipykernel) | Idle", timeout=60_000)
+
+
+def show_as(tab, width, dark):
+    """Give the page this width and theme; JupyterLab is set to follow the browser's."""
+    tab.set_viewport_size({"width": width, "height": 1000})
+    tab.emulate_media(color_scheme="dark" if dark else "light")
+    tab.wait_for_selector(f"body[data-jp-theme-light={'false' if dark else 'true'}]", state="attached")
 
 
 def run_all(tab, end, seconds=150):

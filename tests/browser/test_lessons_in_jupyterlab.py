@@ -24,11 +24,26 @@ def stub_of(exercise):
     return f"my_{exercise.id.partition('.')[2]}"
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, lesson_cache):
+    """One JupyterLab for all lessons."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSE_CACHE_DIR", str(lesson_cache))
+        with jupyterlab.lab(tmp_path_factory.mktemp("lab"), "any.ipynb") as address:
+            yield address
+
+
+@pytest.fixture
+def address(server, lesson):
+    """The lesson in a workspace of its own; its kernel ends with the test."""
+    yield server.replace("/lab/tree/any.ipynb", f"/lab/workspaces/{lesson.id}/tree/{lesson.path.name}")
+    jupyterlab.end_kernels(server)
+
+
 @pytest.mark.parametrize("lesson", lessons(), ids=lambda one: one.id)
-def test_a_newcomer_runs_the_lesson_and_tries_its_exercises(lesson, tmp_path, lesson_cache, monkeypatch):
-    monkeypatch.setenv("COURSE_CACHE_DIR", str(lesson_cache))
+def test_a_newcomer_runs_the_lesson_and_tries_its_exercises(lesson, address):
     papers = passport.read(lesson.path)
-    with jupyterlab.lab(tmp_path, lesson.path.name) as address, jupyterlab.page(address) as tab:
+    with jupyterlab.page(address) as tab:
         jupyterlab.wait_until_ready(tab)
         jupyterlab.run_all(tab, f"{lesson.id} finished in", seconds=240)
         assert tab.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0

@@ -4,8 +4,6 @@ import re
 import sys
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import jupyterlab
@@ -61,14 +59,10 @@ def clipped(tab):
     )
 
 
-@pytest.mark.parametrize("width, dark", [(1200, False), (1200, True), (760, False)])
-def test_pictures_are_drawn_and_a_long_one_is_stopped(tmp_path, width, dark):
+def test_pictures_are_drawn_and_a_long_one_is_stopped(tmp_path):
     prepare(tmp_path)
     errors, shots = [], jupyterlab.output_folder()
-    with (
-        jupyterlab.lab(tmp_path, "studio.ipynb") as address,
-        jupyterlab.page(address, width, 1000, dark, errors) as tab,
-    ):
+    with jupyterlab.lab(tmp_path, "studio.ipynb") as address, jupyterlab.page(address, errors=errors) as tab:
         jupyterlab.wait_until_ready(tab)
         tab.keyboard.press("Control+b")  # hide the file list
         jupyterlab.run_cell(tab, "from diffusers")
@@ -102,7 +96,10 @@ def test_pictures_are_drawn_and_a_long_one_is_stopped(tmp_path, width, dark):
         press(tab, "Draw")
         wait_for_message(tab, re.compile("^Drawn in .* cut off: “t night, at night”"))
         wait_for_pictures(tab, 3)
-        assert clipped(tab) == []
-        tab.locator(".jp-OutputArea").first.screenshot(path=shots / f"studio-{'dark' if dark else 'light'}-{width}.png")
+        for width, dark in ((1200, False), (1200, True), (760, False)):
+            jupyterlab.show_as(tab, width, dark)
+            assert clipped(tab) == []
+            name = f"studio-{'dark' if dark else 'light'}-{width}.png"
+            tab.locator(".jp-OutputArea").first.screenshot(path=shots / name)
     assert errors == []
     assert len(list((tmp_path / "notebooks" / "pictures").glob("*.png"))) == 3

@@ -45,8 +45,7 @@ def test_a_newcomer_runs_week_00_and_solves_an_exercise(tmp_path):
         assert verdict.get_attribute("data-status") == "passed"
 
         take_pictures(tab, "light")
-        tab.emulate_media(color_scheme="dark")  # JupyterLab is set to follow it
-        tab.wait_for_selector("body[data-jp-theme-light=false]")
+        jupyterlab.show_as(tab, 1200, dark=True)
         take_pictures(tab, "dark")
 
 
