@@ -291,3 +291,10 @@ def test_a_sound_page_has_no_fault(tmp_path):
     body = '<a href="#here" id="here">x</a><a href="https://x.org">y</a><img src="a.png" alt="A box." width="1" height="1">'
     (tmp_path / "page.html").write_text(f"<html><body>{body}</body></html>")
     assert faults.find(tmp_path) == []
+
+
+def test_an_answer_that_was_streamed_word_by_word_is_one_text():
+    warned = {**printed("careful"), "name": "stderr"}
+    page = html(printed("The "), printed("answer "), printed("is 42.\n"), warned, printed("Done.\n"))
+    texts = [tag.get_text() for tag in BeautifulSoup(page, "html.parser").find_all("pre")]
+    assert texts == ["The answer is 42.", "careful", "Done."]

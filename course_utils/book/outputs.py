@@ -16,8 +16,19 @@ def as_html(cell, content, site):
 
     `content` is the executed notebook, whose metadata hold what its widgets showed; pictures go below `site`.
     """
-    pieces = [_output(one, content, site) for one in cell.get("outputs", [])]
+    pieces = [_output(one, content, site) for one in _joined_streams(cell.get("outputs", []))]
     return without_places("".join(pieces))
+
+
+def _joined_streams(outputs):
+    """The outputs, neighbouring pieces of one stream as one: a copy has a piece for each word that was streamed."""
+    found = []
+    for one in outputs:
+        if found and one["output_type"] == "stream" and found[-1].get("name") == one["name"]:
+            found[-1] = found[-1] | {"text": _joined(found[-1]["text"]) + _joined(one["text"])}
+        else:
+            found.append(one)
+    return found
 
 
 def _output(output, content, site):
