@@ -176,3 +176,8 @@ def test_the_text_gives_no_solution_away(made_up):
 
 def test_a_note_keeps_an_unpaired_backtick():
     assert "one ` only" in note_html("one ` only")
+
+
+def test_stars_around_words_become_emphasis_and_those_of_a_product_stay():
+    shown = note_html("the *new velocity*, not `w*lr*g` and not 2 * m * k or a*b*c")
+    assert "the <em>new velocity</em>, not <code>w*lr*g</code> and not 2 * m * k or a*b*c" in shown

@@ -4,11 +4,13 @@ The colours are JupyterLab's own variables, so that the verdict follows the them
 are missing, as in an exported page, the fallbacks follow the reader's light or dark setting.
 """
 
+import re
 from html import escape
 
 from course_utils.learn.verdict import INTERRUPTED, NOT_ATTEMPTED, NOT_YET, PASSED
 
 PRINTED_LINES = 8
+_EMPHASIS = re.compile(r"(?<![\w*])\*(\w(?:[^*]*\w)?)\*(?![\w*])")  # not the stars of a product
 _MARKS = {PASSED: "✓", NOT_YET: "✗", NOT_ATTEMPTED: "○", INTERRUPTED: "■"}
 _WORDS = {PASSED: "Passed", NOT_YET: "Not yet", NOT_ATTEMPTED: "Not attempted", INTERRUPTED: "Interrupted"}
 
@@ -122,11 +124,14 @@ def _pre(text):
 
 
 def prose(text):
-    """Escaped text in which `backticks` become code."""
+    """Escaped text in which `backticks` become code and *stars* emphasis."""
     pieces = escape(text).split("`")
     if len(pieces) % 2 == 0:  # an unpaired backtick is a backtick
         return escape(text)
-    return "".join(f"<code>{piece}</code>" if place % 2 else piece for place, piece in enumerate(pieces))
+    return "".join(
+        f"<code>{piece}</code>" if place % 2 else _EMPHASIS.sub(r"<em>\1</em>", piece)
+        for place, piece in enumerate(pieces)
+    )
 
 
 def _box(status, label, body):
