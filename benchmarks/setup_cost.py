@@ -2,9 +2,11 @@
 
 Downloads what `make lab` installs into an empty folder, unpacks it into a new environment,
 starts JupyterLab there and runs week 00 up to its first result. Writes results/setup_cost.json
-with the bytes, the seconds, and what they come to on a line of 50 Mbit/s.
+with the bytes, the seconds, and what they come to on a line of 50 Mbit/s. `--everything` adds the bytes of what
+`make test` installs.
 """
 
+import argparse
 import json
 import os
 import runpy
@@ -18,6 +20,7 @@ from pathlib import Path
 
 from course_utils.learn.paths import project_dir, write_atomically
 
+RESULT = project_dir() / "benchmarks" / "results" / "setup_cost.json"
 LINE_BITS_PER_S = 50e6
 FIRST_RESULT = """
 import time, nbformat
@@ -31,35 +34,63 @@ print(notebook.cells[-1].outputs[0]["text"])
 
 
 def main():
-    """Measure each phase in an empty folder, which is removed afterwards."""
+    """Measure in an empty folder, which is removed afterwards; what was not measured now stays in the result."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--everything", action="store_true", help="what `make test` installs: bytes, no seconds")
+    known = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
     with tempfile.TemporaryDirectory() as folder:
-        wheels, python = Path(folder) / "wheels", Path(folder) / "venv" / "bin" / "python"
-        download(wheels)
-        sizes = [wheel.stat().st_size for wheel in wheels.iterdir()]
-        measured = {"wheels": len(sizes), "download_bytes": sum(sizes)}
-        measured["install_seconds"] = seconds(lambda: install(wheels, python))
-        measured["first_result_seconds"] = seconds(lambda: run([python, "-c", FIRST_RESULT]))
-        measured["lab_start_seconds"] = seconds(lambda: start_lab(python))
-        measured["disk_bytes"] = disk_bytes(python.parents[1])
+        measured = {"everything": everything(Path(folder))} if parser.parse_args().everything else core(Path(folder))
+    result = json.dumps(known | measured, indent=1)
+    print(result)
+    write_atomically(RESULT, result + "\n")
+
+
+def core(folder):
+    """What `make lab` takes, and what comes before the first result."""
+    wheels, python = folder / "wheels", folder / "venv" / "bin" / "python"
+    download(wheels, requirements())
+    measured = {"date": datetime.now(UTC).date().isoformat(), "cores": os.cpu_count(), "python": sys.version.split()[0]}
+    measured |= sizes(wheels)
+    measured["install_seconds"] = seconds(lambda: install(wheels, python))
+    measured["first_result_seconds"] = seconds(lambda: run([python, "-c", FIRST_RESULT]))
+    measured["lab_start_seconds"] = seconds(lambda: start_lab(python))
+    measured["disk_bytes"] = disk_bytes(python.parents[1])
     measured["download_seconds_at_50_mbit"] = 8 * measured["download_bytes"] / LINE_BITS_PER_S
     measured["total_minutes"] = sum(value for name, value in measured.items() if "seconds" in name) / 60
-    about = {"date": datetime.now(UTC).date().isoformat(), "cores": os.cpu_count(), "python": sys.version.split()[0]}
-    result = json.dumps(about | measured, indent=1)
-    print(result)
-    write_atomically(project_dir() / "benchmarks" / "results" / "setup_cost.json", result + "\n")
+    return measured
 
 
-def download(folder):
-    """Every wheel of the core, in the versions of the lock."""
-    core = tomllib.loads((project_dir() / "pyproject.toml").read_text())["project"]["dependencies"]
-    run([sys.executable, "-m", "pip", "download", "-q", "-d", folder, "--constraint", "requirements.lock", *core])
+def everything(folder):
+    """What `make course` and `make test` take: all extras and the developer's tools, too."""
+    wheels, python = folder / "wheels", folder / "venv" / "bin" / "python"
+    download(wheels, requirements(extras=True))
+    install(wheels, python)
+    return sizes(wheels) | {"disk_bytes": disk_bytes(python.parents[1])}
+
+
+def requirements(extras=False):
+    """What the project names: of the core, or with all extras."""
+    project = tomllib.loads((project_dir() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    more = project["optional-dependencies"].values() if extras else ()
+    return [*project["dependencies"], *(one for extra in more for one in extra)]
+
+
+def download(folder, names):
+    """Every package that these need, in the versions of the lock."""
+    run([sys.executable, "-m", "pip", "download", "-q", "-d", folder, "--constraint", "requirements.lock", *names])
+
+
+def sizes(wheels):
+    """How many packages a folder holds, and their bytes."""
+    found = [wheel.stat().st_size for wheel in wheels.iterdir()]
+    return {"wheels": len(found), "download_bytes": sum(found)}
 
 
 def install(wheels, python):
     """What tools/make_venv.py does, with the downloads already there."""
     run([sys.executable, "-m", "venv", python.parents[1]])
     pip = [python, "-m", "pip", "install", "-q", "--no-compile"]
-    run([*pip, "--no-index", *wheels.glob("*.whl"), *wheels.glob("*.tar.gz")])
+    run([*pip, "--no-deps", *wheels.glob("*.whl"), *wheels.glob("*.tar.gz")])
     run([*pip, "--no-deps", "--editable", "."])
     make_venv = runpy.run_path(str(project_dir() / "tools" / "make_venv.py"))
     make_venv["compile_all"](python)

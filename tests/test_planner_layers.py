@@ -47,7 +47,6 @@ def tiny(name, blocks, window=WINDOW):
     [
         "--context 100 --batch 2",
         "--lora --rank 4 --batch 2 --seq 100",
-        "--lora --rank 4 --seq 100 --checkpointing",
         "--qlora --rank 4 --seq 100 --checkpointing",
     ],
 )

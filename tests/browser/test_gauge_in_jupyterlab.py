@@ -99,6 +99,7 @@ def test_the_gauge_lives_with_its_kernel_and_its_page(tmp_path):
         assert tab.locator(".course-gauge").count() == 2
         assert threads(tab) == "gauge threads: 1"
         menu(tab, "File", "docmanager:save")
+        tab.locator(".lm-TabBar-tab.jp-mod-dirty").first.wait_for(state="detached")  # it is on the disk
         tab.reload()  # the kernel lives on
         jupyterlab.wait_until_ready(tab)
         tab.locator(".course-gauge").nth(1).wait_for()
