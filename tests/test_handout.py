@@ -78,6 +78,12 @@ def read(html):
     return page
 
 
+def as_read(words):
+    """What a page shows of words with `code` and *emphasis*; a star in code stays."""
+    pieces = enumerate(words.split("`"))
+    return "".join(piece if place % 2 else re.sub(r"\*(\w[^*]*)\*", r"\1", piece) for place, piece in pieces)
+
+
 @pytest.mark.parametrize("lesson", LESSONS, ids=[one.id for one in LESSONS])
 def test_every_lesson_has_a_page_that_needs_nothing_else(lesson):
     page = read(handout.render(lesson))
@@ -88,7 +94,7 @@ def test_every_lesson_has_a_page_that_needs_nothing_else(lesson):
     for exercise in exercises_of(lesson.id).values():
         assert page.text.count(exercise.id) >= 3  # plan, rubric, mistakes
         for mistake in exercise.mistakes:
-            assert re.sub("[`*]", "", mistake.message) in page.text
+            assert as_read(mistake.message) in page.text
     for objective in passport.read(lesson.path).objectives:
         assert re.sub(r"[`*]|\$.*?\$", "", objective) in page.text or "$" in objective
     assert "raise NotImplementedError" not in page.text
