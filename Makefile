@@ -3,9 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # A file's tests stay together, since they share what is costly to make; in the order of their names the longest begin.
-# One more than there are cores: tests wait for browsers and for programs that they end.
-CORES := $(shell getconf _NPROCESSORS_ONLN)
-PARALLEL := --maxprocesses 6 --dist loadfile --no-loadscope-reorder
+PARALLEL := -n $(shell getconf _NPROCESSORS_ONLN) --maxprocesses 6 --dist loadfile --no-loadscope-reorder
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .PHONY: lab extra course book test quick lint format lock clean
@@ -25,10 +23,10 @@ book: $(VENV)/everything
 	$(BIN)/course book
 
 test: lint
-	$(BIN)/pytest -n $$(( $(CORES) + 1 )) $(PARALLEL)
+	$(BIN)/pytest $(PARALLEL)
 
 quick: $(VENV)/everything
-	$(BIN)/pytest -n $(CORES) $(PARALLEL) -m "not slow"
+	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
 lint: $(VENV)/everything
 	$(BIN)/ruff check .
