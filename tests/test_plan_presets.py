@@ -6,7 +6,8 @@ import pytest
 import torch
 from test_planner_layers import FAMILIES, tiny
 
-from course_utils.gpu.plan import builders, language, language_model, presets, tracing
+from course_utils.errors import CourseError
+from course_utils.gpu.plan import builders, imports, language, language_model, presets, tracing
 from course_utils.gpu.plan.request import parse
 from course_utils.gpu.planner.kernels import Chip
 
@@ -122,3 +123,14 @@ def test_traced_quantised_weights_are_those_that_bitsandbytes_makes(quant, tmp_p
     )
     traced = builders.traced(parse(f"llama-3.1-8b --quant {quant} --context 32"), preset, ADA)
     assert traced.weights_bytes == tracing.weights_bytes(model)
+
+
+@pytest.mark.parametrize(("name", "extra"), [("llama-2-7b", "llm"), ("sdxl", "diffusion")])
+def test_a_library_that_is_missing_is_named_with_the_extra_that_brings_it(name, extra, monkeypatch):
+    def without_transformers(module):
+        if module.startswith("transformers"):
+            raise ModuleNotFoundError(module)
+
+    monkeypatch.setattr(imports.importlib, "import_module", without_transformers)
+    with pytest.raises(CourseError, match=f"needs transformers, .* Type `make extra NAME={extra}`"):
+        imports.bring(presets.find(name), parse(name))

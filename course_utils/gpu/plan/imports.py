@@ -46,7 +46,7 @@ def bring(preset, request, slim=False):
         names = (*LIBRARIES.get(preset.kind, ("torch",)), *_extras(request))
         with _slim() if slim else tracing.quiet(REGRETS):
             for name in names:
-                _library(name)
+                _library(name, "diffusion" if preset.kind == "diffusion" else "llm")
     return time.perf_counter() - started
 
 
@@ -57,12 +57,11 @@ def _extras(request):
         yield "peft"
 
 
-def _library(name):
+def _library(name, extra):
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
         package = name.partition(".")[0]
-        extra = "diffusion" if package == "diffusers" else "llm"
         raise CourseError(
             f"This plan needs {package}, which is not installed. Type `make extra NAME={extra}`."
         ) from error
