@@ -53,6 +53,16 @@ def main():
         if status == INTERRUPTED:
             print(STOPPED, file=sys.stderr)
         sys.exit(status)
+    finally:
+        _let_go_of_the_pipe()
+
+
+def _let_go_of_the_pipe():
+    """Say nothing where what reads our output has seen enough, as `head` has."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @app.command(epilog="Example: course lab")

@@ -32,6 +32,13 @@ def test_the_help_loads_no_torch():
     assert done.stdout.split() == ["False", "False"]
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    program = Path(sys.executable).with_name("course")
+    progress = subprocess.Popen([program, "progress"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    progress.stdout.close()  # before a word was written, as `head -0` does
+    assert progress.stderr.read() == ""
+
+
 def test_list_shows_week_01():
     done = course("list")
     assert done.returncode == 0 and "week01" in done.stdout and "Regression" in done.stdout

@@ -11,6 +11,7 @@ PACKAGE = "course_utils"
 _LINE_MAGIC = re.compile(r"^(\s*)[%!].*$", re.MULTILINE)
 _DATA = (f"{PACKAGE}/**/*", "benchmarks/results/*")
 _BUNDLED = f"{PACKAGE}/learn/bundled"
+_BOOK = Path(PACKAGE, "book")  # it is made of the lessons, so no lesson is made of it, whatever its files are called
 # Tables that name every asset: what they name counts only for a notebook that names the asset itself.
 _TABLES = ("asset_table.py", "model_table.py", "rebuild.py")
 # Folders whose entries count one by one; other folders of data count as a whole.
@@ -69,7 +70,9 @@ class Tree:
         places = {Path(path).parent for path in self.modules.values()} | set(map(Path, _SHELVES))
         found = {}
         for path in sorted(one.relative_to(self.root) for pattern in _DATA for one in self.root.glob(pattern)):
-            if path.suffix not in (".py", ".pyc") and path not in places and (self.root / path).is_file():
+            if path.suffix in (".py", ".pyc") or path.is_relative_to(_BOOK):
+                continue
+            if path not in places and (self.root / path).is_file():
                 place = next(one for one in path.parents if one in places)
                 found.setdefault(path.relative_to(place).parts[0], []).append(path.as_posix())
         return found
