@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import re
 import socket
 import subprocess
@@ -35,9 +36,9 @@ def test_the_help_loads_no_torch():
 @pytest.mark.parametrize(("end", "said"), [("", "BrokenPipeError"), ("cli._let_go_of_the_pipe()", "")])
 def test_a_reader_that_has_seen_enough_is_no_error(end, said):
     program = f"from course_utils import cli; print('a table'); {end}"
-    writer = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    writer = subprocess.Popen([sys.executable, "-c", program], env=buffered, text=True, **pipes)
     writer.stdout.close()  # before a word was written, as `head` may
     error = writer.stderr.read()
     assert said in error and bool(said) == bool(error)
