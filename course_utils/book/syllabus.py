@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from string import Template
 
+from course_utils.book.memory import table
 from course_utils.learn import catalog, passport
 from course_utils.learn.measured import NOT_YET, measured_text
 from course_utils.learn.paths import project_dir, write_atomically
@@ -51,7 +52,7 @@ def text(folder=None, shipped=None):
     papers = {one: passport.read(one.path) for one in files}
     costs = {one: shipped.costs.get((one.id, "cpu"), history.Cost(None, None)) for one in files}
     rows = dict(_planned()) | {one.id: _ready(one, papers[one], costs[one]) for one in files}
-    table = _table([rows[id] for id in sorted(rows, key=lambda id: (not id.startswith("week"), id))])
+    listed = [astuple(rows[id]) for id in sorted(rows, key=lambda id: (not id.startswith("week"), id))]
     facts = {
         "ready": len(files),
         "hours": f"{sum(one.minutes for one in papers.values()) / 60:.0f}",
@@ -60,7 +61,7 @@ def text(folder=None, shipped=None):
         "slowest": _time(max((one.seconds or 0 for one in costs.values()), default=0)),
     }
     template = Template((HERE / "syllabus_template.md").read_text(encoding="utf-8"))
-    return template.substitute(facts, table=table)
+    return template.substitute(facts, table=table(COLUMNS, listed))
 
 
 def _ready(lesson, papers, cost):
@@ -88,11 +89,6 @@ def _planned():
     for one in content["lesson"]:
         facts = (one["title"], one["build"], one["hours"], one["before"])
         yield one["id"], Row(*facts, cpu="–", vram="–", state="planned")
-
-
-def _table(rows):
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *map(astuple, rows)]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
 def _time(seconds):
