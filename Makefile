@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# A file's tests stay together, since they share what is costly to make; in the order of their names the longest begin.
-PARALLEL := -n $(shell getconf _NPROCESSORS_ONLN) --maxprocesses 6 --dist loadfile --no-loadscope-reorder
+# nbval has its own processes, and takes a second to import. A file's tests stay together, since they share what is costly to make; in the order of their names the longest begin.
+PARALLEL := -n $(shell getconf _NPROCESSORS_ONLN) --maxprocesses 6 --dist loadfile --no-loadscope-reorder -p no:nbval -p no:logging
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .PHONY: lab extra course book test quick lint format lock clean

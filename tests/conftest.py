@@ -1,4 +1,5 @@
 import gc
+import itertools
 import os
 import re
 import signal
@@ -6,7 +7,7 @@ import sys
 
 import pytest
 
-from course_utils.gpu import cap, memory
+from course_utils.gpu import cap
 
 MAIN = sys.modules["__main__"]
 WHOLLY_SLOW = re.compile(r"^pytestmark = (\[\s*)?pytest\.mark\.slow", re.MULTILINE)
@@ -15,8 +16,6 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell that starts the tests in the background has Ctrl-C ignored, and what the tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-# From the start: what one test frees must not be the RAM in which the next one's blocks go unseen.
-memory.return_blocks_at_once()
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -26,10 +25,17 @@ def pytest_ignore_collect(collection_path, config):
     return None
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory):
+    """Names of folders, which are made by whoever writes into them: few of the thousands of tests do."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path_factory, monkeypatch):
+def own_folders(homes, monkeypatch):
     """No test writes into the user's real progress or cache."""
-    home = tmp_path_factory.mktemp("home")
+    home = next(homes)
     monkeypatch.setenv("COURSE_DATA_DIR", str(home / "data"))
     monkeypatch.setenv("COURSE_CACHE_DIR", str(home / "cache"))
     monkeypatch.setenv("COURSE_RUNS_DIR", str(home / "runs"))

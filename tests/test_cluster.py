@@ -9,6 +9,7 @@ import tempfile
 import time
 from concurrent.futures import wait
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,7 +22,7 @@ from course_utils.run import cluster, cluster_config, schedule
 from course_utils.run.course import run_course
 from course_utils.run.task import Task
 
-pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
+pytestmark = pytest.mark.skipif(not find_spec("distributed"), reason="the extra 'cluster' is not installed")
 DASK = str(Path(sys.executable).with_name("dask"))
 COURSE = str(Path(sys.executable).with_name("course"))
 WHO = "import os\nprint(os.environ['WORKER'])"

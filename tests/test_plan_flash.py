@@ -1,7 +1,7 @@
 """`--attention flash`: the package flash-attn needs what torch's flash kernel needs, and no mask where torch needs one."""
 
 import pytest
-from test_planner_layers import tiny
+from tiny_families import tiny
 
 from course_utils.errors import CourseError
 from course_utils.gpu.plan import builders, presets

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 import torch
-from test_planner_layers import FAMILIES, tiny
+from tiny_families import FAMILIES, tiny
 
 from course_utils.errors import CourseError
 from course_utils.gpu.plan import builders, imports, language, language_model, presets, tracing
@@ -100,6 +100,7 @@ def saved(preset, folder, dtype):
     return file.stat().st_size - 8 - header
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", [*FAMILIES, *SMALL])
 def test_traced_weights_are_the_files_to_the_byte(name, dtype, tmp_path):

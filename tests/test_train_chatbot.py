@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 
 import pytest
 
 from course_utils.learn.paths import project_dir
 
-pytest.importorskip("peft")
+pytestmark = pytest.mark.skipif(not find_spec("peft"), reason="peft is not installed")
 TOOLS = project_dir() / "tools"
 
 

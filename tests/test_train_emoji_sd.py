@@ -1,13 +1,14 @@
 import argparse
 import json
 import random
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
 from course_utils.learn.paths import project_dir
 
-pytest.importorskip("diffusers")
+pytestmark = pytest.mark.skipif(not find_spec("diffusers"), reason="diffusers is not installed")
 TOOLS = project_dir() / "tools"
 SMALL = {"vae_steps": 3, "vae_batch": 4, "steps": 4, "gap_steps": 2, "batch": 4, "save_every": 2}
 

@@ -125,13 +125,13 @@ def named_inputs(exercise, case):
         )
     except (TypeError, ValueError):
         return [*((f"argument {i}", value) for i, value in enumerate(case.args, 1)), *case.kwargs.items()]
-    pairs = [pair for name, value in bound.arguments.items() for pair in _spread(target, name, value)]
+    kinds = bound.signature.parameters
+    pairs = [pair for name, value in bound.arguments.items() for pair in _spread(kinds[name].kind, name, value)]
     return pairs[1:] if "drive" in exercise.parts else pairs
 
 
-def _spread(target, name, value):
+def _spread(kind, name, value):
     """`*args` and `**kwargs` as the single inputs that they hold."""
-    kind = inspect.signature(target).parameters[name].kind
     if kind is inspect.Parameter.VAR_POSITIONAL:
         return [(f"{name}[{place}]", one) for place, one in enumerate(value)]
     return value.items() if kind is inspect.Parameter.VAR_KEYWORD else [(name, value)]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from course_utils.errors import CourseError
 from course_utils.learn.catalog import exercises_of
 from course_utils.learn.exercise import Exercise
-from course_utils.run.cells import parse
+from course_utils.run.cells import calls_in, parse
 from course_utils.run.notebook import place as place_of
 from course_utils.run.notebook import source
 
@@ -60,7 +60,7 @@ def places(notebook, lesson):
     Raises CourseError where an exercise has no stub before its check.
     """
     exercises, trees = exercises_of(lesson), [_tree(cell) for cell in notebook["cells"]]
-    checks = [(index, call) for index, tree in enumerate(trees) for call in _checks(tree)]
+    checks = [(index, call) for index, tree in enumerate(trees) if tree for call in _checks(notebook, index)]
     return [_place(exercises, trees, index, call) for index, call in checks]
 
 
@@ -100,9 +100,8 @@ def _tree(cell):
     return parse(source(cell)) if cell["cell_type"] == "code" else None
 
 
-def _checks(tree):
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)] if tree else []
-    return [call for call in calls if ast.unparse(call.func) == "course.check"]
+def _checks(notebook, index):
+    return calls_in(source(notebook["cells"][index]), "course.check")
 
 
 def _place(exercises, trees, check, call):

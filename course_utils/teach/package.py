@@ -1,5 +1,6 @@
 """What lies beside the notebook in a release: the README, and the versions that were tested together."""
 
+import functools
 import json
 import re
 import sys
@@ -95,10 +96,15 @@ def needed(extra):
 def _requirements(name, chosen):
     """What a package needs with these extras; what is not installed here is not known, and left to pip."""
     try:
-        lines = metadata.requires(name) or ()
+        needs = _needs(name)
     except metadata.PackageNotFoundError:
         return []
-    return [one for one in map(Requirement, lines) if _applies(one.marker, chosen)]
+    return [one for one in needs if _applies(one.marker, chosen)]
+
+
+@functools.cache  # installed packages stay what they are while a program runs
+def _needs(name):
+    return tuple(map(Requirement, metadata.requires(name) or ()))
 
 
 def _applies(marker, chosen):
