@@ -677,6 +677,7 @@ def test_a_source_distribution_is_never_run(shelf, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_every_source_that_failed_is_named_with_its_reason(server, shelf):
     server.answers = [Answer(status=404)]
     bad_member = tiny(Url(server.address), put_wheel(shelf, body=OTHER), replace(put_wheel(shelf, OTHER), member="x"))

@@ -70,6 +70,7 @@ def fork_off_coroutine(values, scale=1.0):
     asyncio.run(forever())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "endless",
     [
@@ -119,6 +120,7 @@ def test_an_alarm_of_somebody_else_still_rings():
         signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.slow
 def test_native_code_that_holds_on_is_named_while_it_runs_and_afterwards(made_up, monkeypatch, capsys):
     monkeypatch.setattr("course_utils.learn.attempt.GRACE_SECONDS", 0.2)
 

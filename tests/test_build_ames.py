@@ -49,6 +49,7 @@ def small_table():
     )
 
 
+@pytest.mark.slow
 def test_the_committed_file_equals_a_rebuild(tool, capsys):
     status = tool.main(["--check"])
     shown = capsys.readouterr()

@@ -51,6 +51,7 @@ def assert_equals_a_rebuild(tool, capsys):
 # --- the committed files
 
 
+@pytest.mark.slow
 def test_the_committed_titanic_equals_a_rebuild(titanic, capsys):
     assert_equals_a_rebuild(titanic, capsys)
 

@@ -240,6 +240,7 @@ def hangs(number, connection):
     time.sleep(60)
 
 
+@pytest.mark.slow
 def test_a_child_answers_or_its_end_is_told():
     processes = load("contract.processes")
     context = processes.starter("cpu", "spawn", set())
