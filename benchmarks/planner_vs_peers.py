@@ -10,8 +10,8 @@ A second table has steps of transformers on other cards (data/vram_elsewhere.csv
 versions. No number here was fitted to a row.
 """
 
+import argparse
 import statistics
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -135,4 +135,6 @@ def _line(errors):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", type=argparse.FileType(), metavar="rows.csv")
+    main([file.name for file in parser.parse_args().rows])

@@ -3,6 +3,8 @@
 Exit status: 0 done, 1 something failed (a lesson, a lint rule, a corrupted asset), 2 wrong use.
 """
 
+import errno
+import io
 import os
 import sys
 from typing import Annotated
@@ -10,7 +12,6 @@ from typing import Annotated
 import typer
 
 from course_utils import cli_book, cli_run, cli_teach
-from course_utils.bars import bar
 from course_utils.cli_run import Lessons, chosen, table
 from course_utils.errors import CourseError
 
@@ -24,16 +25,10 @@ app = typer.Typer(
 assets_app = typer.Typer(help="The data sets and models of the course.", no_args_is_help=True)
 app.add_typer(assets_app, name="assets")
 app.add_typer(cli_run.cache_app, name="cache")
-app.command(epilog="Example: course run week01 --profile smoke -p SEED=3")(cli_run.run)
-app.command(epilog="Example: course assign week03 --out week03.zip")(cli_teach.assign)
-app.command(epilog="Example: course handout week03")(cli_teach.handout)
-app.command(epilog="Example: course grade --key week03.key submissions/ --out grades.csv")(cli_teach.grade)
-app.command(epilog="Example: course book --out site")(cli_book.book)
-app.command(epilog="Example: course syllabus --check")(cli_book.syllabus)
-app.command(epilog='Example: course new week13 "Graphs: who knows whom?"')(cli_book.new)
 
 INTERRUPTED = 130  # the exit status after Ctrl-C
 STOPPED = "course: stopped. Nothing is half-written and what was finished is kept: the same command goes on from there."
+UNWRITTEN = "course: The output cannot be written: {}. Make room, or send it elsewhere."
 OWN_PROCESS = "own process"  # what typer's context holds when `main` runs the command, not a test
 
 Names = Annotated[
@@ -42,12 +37,18 @@ Names = Annotated[
 
 
 def main():
-    """Run the command line; a CourseError becomes one sentence and exit status 2, Ctrl-C one and 130."""
+    """Run the command line; a CourseError becomes one sentence and exit status 2, a full disk 1, Ctrl-C 130."""
+    _take_any_stream()
     try:
         app(prog_name="course", obj=OWN_PROCESS)
     except CourseError as error:
         print(f"course: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(UNWRITTEN.format(error.strerror), file=sys.stderr)
+        sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as ending:  # typer turns the first into the second
         status = getattr(ending, "code", INTERRUPTED)
         if status == INTERRUPTED:
@@ -57,11 +58,21 @@ def main():
         _let_go_of_the_pipe()
 
 
+def _take_any_stream():
+    """Let a closed stream take everything, and one of few characters take `?` for the others."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, io.StringIO())
+        else:
+            stream.reconfigure(errors="replace")
+
+
 def _let_go_of_the_pipe():
-    """Say nothing where what reads our output has seen enough, as `head` has."""
+    """Say nothing where what reads our output has seen enough, as `head` has, or took as much as it could."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -88,22 +99,6 @@ def list_lessons():
     table(("lesson", "title", "minutes", "runs on"), rows)
 
 
-@app.command(epilog="Example: course lint week01")
-def lint(
-    lessons: Lessons = None,
-    api: Annotated[
-        bool, typer.Option("--api", help="Check their calls against the installed libraries instead.")
-    ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="With --api: list the calls it cannot check.")] = False,
-):
-    """Check lessons against the lesson contract without running them."""
-    from course_utils.run import api as libraries
-    from course_utils.run import validate
-
-    files = chosen(lessons, not lessons)
-    raise typer.Exit(libraries.show(files, verbose) if api else validate.show(files))
-
-
 @app.command(epilog="Example: course progress")
 def progress():
     """Show how far you are: every exercise you have tried."""
@@ -113,8 +108,9 @@ def progress():
     if not rows:
         print("Nothing yet. Open a lesson with `course lab` and run a check cell.")
         return
-    columns = ("lesson", "exercise", "latest", "best", "points", "attempts", "when")
-    table(columns, [[str(getattr(row, column)) for column in columns] for row in rows])
+    columns = ("exercise", "latest", "best", "points", "attempts")
+    cells = [[*(str(getattr(row, one)) for one in columns), f"{row.when.astimezone():%Y-%m-%d}"] for row in rows]
+    table((*columns, "when"), cells)
 
 
 @app.command(epilog="Example: course doctor --json")
@@ -124,8 +120,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSO
     from course_utils.learn import profiles
 
     print("Some seconds of real work, to see what this machine does …", file=sys.stderr)
-    with bar("examining"):
-        report = surgery.examine(_lessons_for_doctor(), lambda card: profiles.choose("auto", lambda: card))
+    report = surgery.examine(_lessons_for_doctor(), lambda card: profiles.choose("auto", lambda: card))
     if as_json:
         import json
 
@@ -168,13 +163,41 @@ def plan(
     largest: Annotated[str | None, typer.Option("--max", help="batch, context or rank: the largest that fits.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ):
-    """Say whether a model fits on a card before anything is loaded, by tracing its real step."""
+    """Say whether a model fits on a card, by tracing its real step. No weights are loaded for that."""
     from course_utils.gpu.plan import command
     from course_utils.learn import passport
 
     command.run(
         locals(), lambda lesson: passport.read(passport.find_notebook(lesson)).vram, slim=ctx.obj == OWN_PROCESS
     )
+
+
+# In the order in which the help shows them: above what a learner types, here what a validator and an instructor do.
+app.command(epilog="Example: course run week01 --profile smoke -p SEED=3")(cli_run.run)
+
+
+@app.command(epilog="Example: course lint week01")
+def lint(
+    lessons: Lessons = None,
+    api: Annotated[
+        bool, typer.Option("--api", help="Check their calls against the installed libraries instead.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="With --api: list the calls it cannot check.")] = False,
+):
+    """Check lessons against the lesson contract without running them."""
+    from course_utils.run import api as libraries
+    from course_utils.run import validate
+
+    files = chosen(lessons, not lessons)
+    raise typer.Exit(libraries.show(files, verbose) if api else validate.show(files))
+
+
+app.command(epilog="Example: course book --out site")(cli_book.book)
+app.command(epilog="Example: course syllabus --check")(cli_book.syllabus)
+app.command(epilog='Example: course new week13 "Graphs: who knows whom?"')(cli_book.new)
+app.command(epilog="Example: course assign week03 --out week03.zip")(cli_teach.assign)
+app.command(epilog="Example: course handout week03")(cli_teach.handout)
+app.command(epilog="Example: course grade --key week03.key submissions/ --out grades.csv")(cli_teach.grade)
 
 
 def _lessons_for_doctor():
@@ -221,6 +244,7 @@ def assets_verify(names: Names = None):
     from course_utils.learn import assets
 
     states = assets.verify(names)
+    wrong = ("corrupted", "missing")
     for asset, state in states:
-        print(f"{asset.name}: {state}")
-    raise typer.Exit(1 if any(state in ("corrupted", "missing") for _, state in states) else 0)
+        print(f"{asset.name}: {state}" + f"; {assets.mended_by(asset)} brings a good copy" * (state in wrong))
+    raise typer.Exit(1 if any(state in wrong for _, state in states) else 0)

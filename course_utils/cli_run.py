@@ -1,5 +1,6 @@
 """`course run` and `course cache`, and what the commands on lessons share."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from course_utils.errors import CourseError
 cache_app = typer.Typer(help="What earlier runs left, so that nothing runs twice.", no_args_is_help=True)
 
 TIMEOUT = 900.0  # seconds
+_PROSE = re.compile("[a-z] ")
 Lessons = Annotated[list[str] | None, typer.Argument(help="week01, 01 or a notebook's file.", show_default=False)]
 Profile = Annotated[str | None, typer.Option(help="smoke, cpu, gpu12, gpu16, gpu24; auto by default.")]
 Jobs = Annotated[int | None, typer.Option(help="Notebooks at a time; one per core by default.")]
@@ -36,7 +38,7 @@ def run(
     log: Annotated[str | None, typer.Option(help="json: one event a line, for machines.")] = None,
     compare: Compare = None,
 ):
-    """Run lessons headless and write executed copies, report.html, junit.xml and report.json."""
+    """Run lessons headless and report on them. Written are executed copies, report.html, junit.xml and report.json."""
     from course_utils.run import cluster, course
     from course_utils.run.notebook import parse_parameters
 
@@ -79,7 +81,8 @@ def _show_differences(done, old, path):
 def _require_nothing_else(*given):
     if any(given):
         raise CourseError(
-            "--resume goes on with a run as it was begun. Leave out lessons, --all, --profile, --jobs, -p."
+            "--resume goes on with a run as it was begun. Leave out lessons, --all, --profile, --jobs, --timeout, --mode, "
+            "--retries and -p."
         )
 
 
@@ -150,11 +153,22 @@ def chosen(names, everything):
 
 
 def table(columns, rows):
-    """Print rows under their columns' names."""
+    """Print rows under their columns' names; where they are too wide prose breaks first, and nothing is cut off."""
     from rich.console import Console
     from rich.table import Table
 
-    grid = Table(*columns, box=None, pad_edge=False)
+    console, grid = Console(), Table(box=None, pad_edge=False)
+    cells = list(zip(columns, *rows, strict=True))
+    least = sum(max(map(_least, one)) for one in cells) + 2 * len(cells)
+    for name, *rest in cells:
+        # A number keeps its unit and a name stays whole, unless that would leave prose too little.
+        whole = least <= console.width and not any(_PROSE.search(one) for one in rest)
+        grid.add_column(name, overflow="fold", no_wrap=whole)
     for row in rows:
         grid.add_row(*row)
-    Console().print(grid)
+    console.print(grid)
+
+
+def _least(cell):
+    """Characters that a cell needs in a line: its longest word where it is prose."""
+    return max(map(len, cell.split()), default=0) if _PROSE.search(cell) else len(cell)

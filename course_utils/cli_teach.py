@@ -29,23 +29,21 @@ def assign(
     own: Annotated[Path | None, typer.Option("--with", help="A Python file with exercises of your own.")] = None,
     package: Annotated[str | None, typer.Option(help="What students install the course from, as pip takes it.")] = None,
 ):
-    """Make a release of one lesson for students, and the key that grades it."""
+    """Make a release of one lesson for students. The key that grades it goes beside it."""
     from course_utils.teach import assign as release
 
     options = release.Options(exercises, deadline, name, hints, reveal, package)
-    with bar("running the solutions, some seconds"):
-        made = release.assign(lesson, out, options, vary, own)
-    release.show(made)
+    release.show(release.assign(lesson, out, options, vary, own))
 
 
 def handout(
     lesson: Lesson,
     out: Annotated[Path | None, typer.Option(help="The page to write; week03.html by default.")] = None,
 ):
-    """Write one page for a 90-minute class: goals, timing, common mistakes, rubric and slides."""
+    """Write one page for a 90-minute class. It has goals, timing, common mistakes, rubric and slides."""
     from course_utils.teach import handout as page
 
-    with bar("running the solutions, some seconds"):
+    with bar("making the page, some seconds"):  # importing takes most of them, and tells no steps
         sentence = page.write(lesson, out)
     print(sentence)
 
@@ -66,7 +64,7 @@ def grade(
     gradebook: Annotated[str | None, typer.Option(help="canvas or moodle: also write what these import.")] = None,
     verify: Annotated[Path | None, typer.Option(help="Only check the signature of this results file.")] = None,
 ):
-    """Grade submissions in a sandbox and write a table, pages, a report on the class and a signed results file."""
+    """Grade submissions in a sandbox. Written are a table, pages, a report on the class and a signed results file."""
     from course_utils.teach import grade as grading
     from course_utils.teach import grade_show
 

@@ -148,6 +148,7 @@ def test_a_corrupted_bundled_file_names_git_checkout(tmp_path, monkeypatch):
     with pytest.raises(CourseError, match=r"'tiny' is corrupted.*`git checkout -- bundled/tiny.bin`"):
         assets.fetch(asset, force=True)
     assets.bundled_path(asset).unlink()
+    assert "git checkout -- bundled/tiny.bin" in assets.mended_by(asset)
     with pytest.raises(CourseError, match=r"'tiny'.*no such file.*`git checkout -- bundled/tiny.bin`"):
         assets.fetch(asset)
 

@@ -5,6 +5,7 @@ import re
 import stat
 import subprocess
 import zipfile
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from course_utils.errors import CourseError
 from course_utils.learn import check as checks
 from course_utils.learn.attempt import cases_of, public_seed
 from course_utils.learn.catalog import find_exercise
+from course_utils.teach import assign as making
 from course_utils.teach import key as keys
-from course_utils.teach import origin
+from course_utils.teach import origin, own_contract
 from course_utils.teach.assign import Options, assign
 
 ROOT = Path(__file__).parents[1]
@@ -269,6 +271,22 @@ def test_each_student_gets_other_constants(tmp_path):
     assert len(drawn) > len(ordinary[0])
 
 
+def test_bars_count_the_rules_and_the_zips(tmp_path, monkeypatch):
+    bars = []
+
+    @contextmanager
+    def recorded(title, total=None, unit=""):
+        bars.append((unit, total, counts := []))
+        yield counts.append
+
+    monkeypatch.setattr(making, "bar", recorded)
+    monkeypatch.setattr(own_contract, "bar", recorded)
+    (tmp_path / "roster.csv").write_text("id\ns1\ns2\ns3\n")
+    (tmp_path / "relu.py").write_text(EXAMPLE)
+    assign("week01", tmp_path / "zips", roster=tmp_path / "roster.csv", own_file=tmp_path / "relu.py")
+    assert bars == [("", None, []), ("rules", 7, [*range(7)]), ("zips", 3, [*range(3)])]
+
+
 WRONG = [
     (["wek01"], "There is no lesson 'wek01'. The nearest is 'week01'"),
     (
@@ -421,7 +439,8 @@ def test_an_own_exercise_outside_its_release_is_a_sentence(tmp_path, monkeypatch
 BROKEN = [
     ("def relu(x):\n    return x\n", "", "holds no exercise"),
     (r"\A", "(", "is not Python"),
-    (r"\A", "import nowhere_at_all\n", "cannot be run: ModuleNotFoundError"),
+    (r"\A", "import nowhere_at_all\n", "ModuleNotFoundError: No module named 'nowhere_at_all', line 1. Mend it"),
+    (r"\A", "import sys\nsys.exit(3)\n", "cannot be run: SystemExit: 3, line 2. Mend it"),
     ('"own.relu"', '"week03.relu"', 'an own exercise is called "own."'),
     ("difficulty=1", "difficulty=7", "difficulty 1, 2 or 3"),
     (r"    \"\"\".*?\"\"\"\n", "", "has no docstring"),

@@ -1,4 +1,4 @@
-"""Every measured figure in README and docs is the committed measurement, and every other figure has a reason.
+"""Every measured figure in README, CONTRIBUTING and docs is the committed measurement, and every other figure has a reason.
 
 A figure is a number with a unit of measure. `syllabus.md` is not here: tests/test_syllabus.py makes the whole page again.
 In a notebook a figure is printed by a cell; the few that prose takes from a benchmark are held against it here.
@@ -15,7 +15,7 @@ from course_utils.learn import catalog
 from course_utils.learn.paths import project_dir
 
 RESULTS = project_dir() / "benchmarks" / "results"
-PAGES = ("README.md", "docs/assigning.md", "docs/cluster.md", "docs/multi_gpu.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/assigning.md", "docs/cluster.md", "docs/multi_gpu.md")
 
 
 def result(name):
@@ -69,6 +69,7 @@ def grading():
         torch["submissions"],
         torch["course_grade"]["seconds"],
         torch["nbgrader"]["scaled_seconds"] / torch["course_grade"]["seconds"],
+        torch["nbgrader"]["submissions"],
         small["submissions"],
         small["course_grade"]["seconds"],
     )
@@ -115,8 +116,8 @@ README = {
     r"\(median; ([\d.]+) % at worst\) and its process memory by ([\d.]+) % \(([+\d.]+) and ([−\d.]+) % at worst\)": planner,
     r"take ([\d.]+) of the time that papermill takes one after another, and ([\d.]+) of plain nbclient's with the same two "
     r"processes \(\[runner_overhead.json\]\([^)]*\)\); from the cache, ([\d.]+) seconds": runner,
-    r"([\d,]+) submissions of a torch exercise take (\d+) seconds, (\d+) times as fast as `nbgrader autograde` in the same "
-    r"run, and ([\d,]+) of a small one (\d+)": grading,
+    r"([\d,]+) submissions of a torch exercise take (\d+) seconds, (\d+) times as fast as `nbgrader autograde`, computed from "
+    r"the (\d+) that it graded in the same run, and ([\d,]+) of a small one (\d+)": grading,
     r"Of (\d+) hostile submissions (\d+) get points from nbgrader": lambda: hostile_that_get_points("nbgrader"),
 }
 LESSONS = {
@@ -142,6 +143,8 @@ GIVEN = {
     r"90-minute handout|in 90 minutes": "the length of a lesson at school",
     r"at most three times": "a limit in the code: run/cluster_executor.py",
     r"within ten seconds": "a limit in the code: run/cluster.py",
+    r"of more than two seconds": "a rule for what we write",
+    r"at most 20 and 90 seconds": "a rule for lessons",
 }
 _COUNT = r"(?:[−+±]?\d[\d,.]*|\b(?:half an?\b|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|thirty|forty|fifty))"
 _UNIT = r"(?:per cent|milliseconds?|seconds?|minutes?|hours?|ms|s|GB|GiB|MB|MiB|kB|KiB|TB|[GMk]bit/s|times|tokens?|TFLOPS)\b"
@@ -200,6 +203,12 @@ def test_course_grade_gives_no_hostile_submission_a_point():
     assert hostile_that_get_points("course grade")[1] == 0
 
 
+def test_no_process_was_left_of_a_killed_run():
+    assert pattern("end with the run, also when it is killed").search(page("README.md"))
+    storm = result("kill_storm")
+    assert storm["kills"]["runner"] > 0 and storm["orphans_after_5_s"] == storm["lost_results"] == 0
+
+
 def test_the_disk_that_we_ask_for_holds_the_download_and_what_is_installed():
     one = result("setup_cost")
     assert one["download_bytes"] + one["disk_bytes"] <= 10 * GIB
@@ -212,7 +221,7 @@ def test_every_figure_is_measured_or_given_with_its_reason(name):
 
 def test_all_pages_are_looked_at():
     docs = {f"docs/{one.name}" for one in (project_dir() / "docs").glob("*.md")}
-    assert set(PAGES) == {"README.md"} | docs
+    assert set(PAGES) == {"README.md", "CONTRIBUTING.md"} | docs
 
 
 def test_no_reason_is_left_over():

@@ -44,6 +44,32 @@ def test_a_reader_that_has_seen_enough_is_no_error(end, said):
     assert said in error and bool(said) == bool(error)
 
 
+def test_a_terminal_of_few_characters_and_a_closed_one_are_no_error():
+    few = subprocess.run([COURSE, "list"], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert few.returncode == 0 and b"Week 00 ? Your card" in few.stdout
+    closed = subprocess.run(["sh", "-c", f"{COURSE} list >&-"], capture_output=True, text=True)
+    assert (closed.returncode, closed.stderr) == (0, "")
+
+
+def test_output_that_cannot_be_written_is_one_sentence():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([COURSE, "list"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("course: The output cannot be written: No space left")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("width, whole", [(60, True), (30, False)])
+def test_a_table_breaks_prose_first_and_loses_nothing(width, whole, monkeypatch, capsys):
+    from course_utils.cli_run import table
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    name, prose = "week03.softmax_gradient", "a long sentence that must be broken"
+    table(("exercise", "size", "words"), [(name, "168.6 KiB", prose)])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width and (name in lines[1]) == ("168.6 KiB" in lines[1]) == whole
+    assert sorted("".join(lines[1:]).replace(" ", "")) == sorted((name + "168.6 KiB" + prose).replace(" ", ""))
+
+
 def test_list_shows_week_01():
     done = course("list")
     assert done.returncode == 0 and "week01" in done.stdout and "Regression" in done.stdout

@@ -64,7 +64,8 @@ def test_a_batch_too_large_is_explained_with_the_line_of_the_cell(capsys):
 def test_the_first_remedy_that_it_names_makes_the_cell_fit():
     text = clinic.run(step(40_000), 0.75).report["text/plain"]
     parts = int(re.search(r"1\. Split the batch into (\d+)", text)[1])
-    outcome = clinic.run(step(40_000 // parts, parts), 0.75)
+    # Two parts show it, since the third and later ones take what the second took.
+    outcome = clinic.run(step(40_000 // parts, min(parts, 2)), 0.75)
     assert outcome.report is None and 0.1 * GIB < outcome.peak_bytes <= 0.75 * GIB
 
 

@@ -45,6 +45,11 @@ def test_the_parameter_goes_before_the_variable_and_that_before_the_card(monkeyp
     monkeypatch.setenv("COURSE_PROFILE", "gpu16")
     assert profiles.choose("smoke", lambda: card(24)).profile == "smoke"
     assert profiles.choose("auto", lambda: card(24)).profile == "gpu16"
+    monkeypatch.setenv("COURSE_PROFILE", "gpu13")
+    with pytest.raises(CourseError, match="no profile 'gpu13', which the variable COURSE_PROFILE asks for; it must be"):
+        profiles.choose("auto", lambda: None)
+    monkeypatch.setenv("COURSE_PROFILE", "")
+    assert profiles.choose("auto", lambda: card(24)).profile == "gpu24"
     monkeypatch.delenv("COURSE_PROFILE")
     assert profiles.choose("auto", lambda: card(24)).profile == "gpu24"
     assert profiles.choose("auto", lambda: None) == profiles.Choice("cpu", "no CUDA card was found here")

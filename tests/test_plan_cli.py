@@ -38,7 +38,9 @@ def test_a_gguf_file_is_planned_without_torch():
     [
         (("llama-9-8b",), "There is no model 'llama-9-8b'. The nearest is"),
         (("gpt2", "--train", "--lora"), "--train and --lora exclude one another"),
-        (("gpt2", "--batch", "0"), "batch=0 must be a whole number"),
+        (("gpt2", "--batch", "0"), "--batch 0 must be a whole number of 1 or more, such as --batch 8"),
+        (("gpt2", "--cap", "0"), "--cap 0.0: no card of that size was measured. Give one of 6, 8"),
+        (("gpt2", "--desktop-gib", "50", "--quant", "Q4_0"), "--desktop-gib 50 must lie below the card's"),
         (("week99",), "There is no lesson 'week99'"),
         (("week01",), "week01 needs no GPU"),
     ],

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -205,6 +207,38 @@ def test_the_largest_batch_fits_and_the_next_does_not():
     assert verdict.plan(request.but(batch=value + 1), where).verdict != "fits"
 
 
+@pytest.mark.parametrize("largest, top", [(13, 64), (1, 64), (40, 64), (64, 64), (50, 63)])
+def test_a_search_that_has_bounds_foretells_how_many_plans_it_makes_at_most(largest, top):
+    tried, told = [], []
+
+    def fits(count):
+        tried.append(count)
+        return count <= largest
+
+    found = search.bisected(fits, top, lambda more: told.append((len(tried), more)))
+    assert found == largest and len(set(tried)) == len(tried)
+    assert all(len(tried) <= done + more for done, more in told if more)
+    if largest == 13:  # 2, 4, 8, 16, then three between 8 and 16
+        assert told == [(1, None), (2, None), (3, None), (4, 3), (5, 2), (6, 1)]
+
+
+def test_each_change_that_is_tried_is_counted(monkeypatch):
+    bars, request = [], parse("minigpt --train --dtype fp32")
+    plan = SimpleNamespace(verdict="does not fit", target=target(), process_bytes=2**40)
+
+    @contextmanager
+    def recorded(title, total, unit):
+        bars.append((title, total, unit, counts := []))
+        yield counts.append
+
+    monkeypatch.setattr(remedies, "bar", recorded)
+    monkeypatch.setattr(remedies, "_planned", lambda request, changes, target: None)
+    assert remedies.find(request, plan) == []
+    (_, total, unit, counts), (*_, pairs) = bars
+    assert unit == "changes" and counts == list(range(total)) and total == len(list(remedies.candidates(request))) > 1
+    assert pairs == []  # none of the changes saves anything
+
+
 def test_what_has_no_rank_or_never_fits_is_refused():
     with pytest.raises(CourseError, match="needs --lora or --qlora"):
         search.largest("rank", parse("resnet18"), target())
@@ -217,6 +251,8 @@ def test_what_has_no_rank_or_never_fits_is_refused():
     [
         ("resnet18 --lora", "--lora is for transformers models"),
         ("resnet18 --train --offload none --rank 3", "rank=3 means nothing for resnet18"),
+        ("resnet18 --context 10", "context=10 means nothing for resnet18"),
+        ("minigpt --size 10", "size=10 means nothing for minigpt"),
         ("yolo-n --size 500", "size=500 must be a multiple of 32 pixels here, such as 512"),
         ("sdxl --size 1001", "must be a multiple of 8"),
         ("sdxl --qlora", "give --lora for sdxl"),

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -180,6 +181,25 @@ def test_a_hanging_child_is_ended():
     assert hanging.returncode is not None
 
 
+@pytest.fixture
+def told(monkeypatch):
+    """What the bar is told, as (count, total)."""
+    found = []
+
+    @contextmanager
+    def recorded(title, unit):
+        yield lambda *numbers: found.append(numbers)
+
+    monkeypatch.setattr(work, "bar", recorded)
+    return found
+
+
+def test_a_bar_counts_what_the_child_has_done(told):
+    printed = lines(STARTED, {"kind": "count", "steps": 2}, STARTED, {"kind": "end"})
+    found = work.collect(child(f"import sys; print({printed!r}); sys.stderr.write('x' * 200_000)"))
+    assert told == [(0, None), (0, 2), (1, 2), (1, 2)] and found.ended == "finished"
+
+
 def test_a_crashing_child_is_read_by_its_signal():
     crashing = child(f"import os; print({lines(STARTED)!r}, flush=True); os.abort()")
     found = work.collect(crashing)
@@ -187,7 +207,7 @@ def test_a_crashing_child_is_read_by_its_signal():
 
 
 @pytest.mark.slow
-def test_the_real_work_runs_to_its_end_on_this_machine():
+def test_the_real_work_runs_to_its_end_on_this_machine(told):
     import torch
 
     found = work.collect(work.start())
@@ -196,6 +216,8 @@ def test_the_real_work_runs_to_its_end_on_this_machine():
     assert [one.name for one in found.checks] == list(CHECKS)
     assert all(one.passed is not False for one in found.checks), found.checks
     assert all(one.value > 0 for one in found.speeds)
+    count, total = told[-1]
+    assert count + 1 == total > len(CHECKS)  # the last piece of work has no line after it but the end
 
 
 @pytest.mark.slow

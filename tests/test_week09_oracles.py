@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from course_utils.exercises.week09 import answer_loss, lora_forward, lora_parameters, mask_prompt
+from course_utils.learn import catalog
+from course_utils.run.cells import load
 
 pytest.importorskip("peft", reason="the extra llm is not installed: make extra NAME=llm")
 pytestmark = pytest.mark.slow
@@ -96,3 +98,14 @@ def test_the_count_equals_that_of_peft_on_llama_2_7b(r):
         trainable, _ = get_peft_model(model, config).get_nb_trainable_parameters()
     shapes.remove(tuple(model.lm_head.weight.shape))
     assert lora_parameters.reference(shapes, r) == trainable == 39_976_960 * r // 16
+
+
+def test_the_interval_of_the_lesson_is_that_of_scipy():
+    from scipy.stats import binomtest
+
+    sources = [cell.source for cell in load(catalog.resolve("week09").path).code]
+    names = {}
+    exec(next(one for one in sources if "def wilson(" in one), names)
+    for right, n in [(0, 5), (3, 5), (5, 5), (11, 18), (131, 174)]:
+        expected = binomtest(right, n).proportion_ci(method="wilson")
+        assert names["wilson"](right, n) == pytest.approx([100 * expected.low, 100 * expected.high], rel=1e-3, abs=1e-9)

@@ -114,4 +114,6 @@ def run(command):
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] and sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
     main(*sys.argv[1:3] or [".venv"])

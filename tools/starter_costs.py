@@ -8,8 +8,8 @@ The days of the runs and this machine's cores go with it, so it runs on the mach
 `course syllabus` then says the same in the syllabus.
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 from course_utils.run import history, machine
@@ -32,6 +32,7 @@ def measured(report):
 
 
 if __name__ == "__main__":
-    if not sys.argv[1:]:
-        sys.exit(__doc__)
-    print(f"{main(sys.argv[1:])} lessons in a profile written to {history.STARTER}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("reports", nargs="+", type=argparse.FileType(), metavar="report.json")
+    files = [file.name for file in parser.parse_args().reports]
+    print(f"{main(files)} lessons in a profile written to {history.STARTER}")

@@ -173,11 +173,16 @@ def _checked(asset, path):
     # A corrupted copy is an error even where a new one could be had: a disk that changes files is news.
     if _is_intact(asset, path):
         return path
-    command = f"`course assets fetch {asset.name} --force`" if path == cached_path(asset) else _restore(asset)
     raise CourseError(
         f"The file of asset {asset.name!r} is corrupted: the sha256 of {path} is not the one expected. "
-        f"{command} brings a good copy."
+        f"{mended_by(asset)} brings a good copy."
     )
+
+
+def mended_by(asset):
+    """The command that brings a good copy of a corrupted or missing file."""
+    ours = asset.sources == (Bundled(),) or _place(asset) == bundled_path(asset)
+    return _restore(asset) if ours else f"`course assets fetch {asset.name} --force`"
 
 
 def _restore(asset):

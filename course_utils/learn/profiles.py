@@ -22,8 +22,8 @@ class Choice:
     reason: str
 
 
-def require(profile):
-    """Return the profile as given.
+def require(profile, given_by=""):
+    """Return the profile as given; `given_by` says who gave it, where that is not plain to see.
 
     Raises CourseError naming the allowed ones where it is none of them.
     """
@@ -31,7 +31,8 @@ def require(profile):
         return profile
     near = get_close_matches(str(profile), PROFILES, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise CourseError(f"There is no profile {profile!r}; it must be auto or one of {', '.join(PROFILES)}.{hint}")
+    by = f", which {given_by} asks for" if given_by else ""
+    raise CourseError(f"There is no profile {profile!r}{by}; it must be auto or one of {', '.join(PROFILES)}.{hint}")
 
 
 def choose(explicit, find_card):
@@ -42,9 +43,9 @@ def choose(explicit, find_card):
     """
     if explicit != "auto":
         return Choice(require(explicit), "set by the PROFILE parameter")
-    variable = os.environ.get("COURSE_PROFILE", "auto")
+    variable = os.environ.get("COURSE_PROFILE") or "auto"
     if variable != "auto":
-        return Choice(require(variable), "set by the variable COURSE_PROFILE")
+        return Choice(require(variable, "the variable COURSE_PROFILE"), "set by the variable COURSE_PROFILE")
     return by_memory(find_card())
 
 

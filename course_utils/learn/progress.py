@@ -83,7 +83,10 @@ def table():
     try:
         notice = _mended(lambda: rows.extend(_read()))
     except (OSError, sqlite3.Error) as problem:
-        raise CourseError(f"The progress in {path()} cannot be read ({problem}).") from None
+        raise CourseError(
+            f"The progress in {path()} cannot be read ({problem}). "
+            "Make it yours to read and write, or set COURSE_DATA_DIR to a folder that is."
+        ) from None
     if notice:
         raise CourseError(notice)
     return rows

@@ -119,7 +119,8 @@ def show(lessons, verbose=False):
     for name, one in found.items() if verbose else ():
         print(*_details(name, one), sep="\n")
     print(*_summary(found.values()), sep="\n")
-    print(f"{broken} problems" if broken else "The installed libraries take every call that was checked.")
+    told = f"{broken} problem{'s' * (broken > 1)}"
+    print(told if broken else "The installed libraries take every call that was checked.")
     return 1 if broken else 0
 
 

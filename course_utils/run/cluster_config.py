@@ -9,9 +9,7 @@ from course_utils.learn.paths import project_dir
 FILE = "cluster.toml"
 KINDS = ("slurm", "kubernetes")
 _OWN = {"workers": int, "wait_seconds": (int, float)}
-_EXAMPLE = (
-    'Write one such as [slurm] with workers = 2, cores = 8, memory = "32 GB", queue = "gpu"; README shows all of it.'
-)
+_EXAMPLE = 'Write one such as [slurm] with workers = 2, cores = 8, memory = "32 GB", queue = "gpu"; docs/cluster.md shows all of it.'
 
 
 def settings(kind, path=None):
@@ -22,7 +20,7 @@ def settings(kind, path=None):
     except OSError:
         raise CourseError(f"--on {kind} reads {path}, which is not there. {_EXAMPLE}") from None
     except ValueError as error:
-        raise CourseError(f"{path} is not TOML: {error}.") from None
+        raise CourseError(f"{path} is not TOML: {error}. Correct it, as docs/cluster.md shows.") from None
     table = tables.get(kind)
     if not isinstance(table, dict):
         raise CourseError(f"{path} has no table [{kind}]. {_EXAMPLE}")

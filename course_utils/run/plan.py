@@ -129,9 +129,10 @@ def _with_profile(profile, parameters):
         raise CourseError(f"--profile {profile} and -p PROFILE={given} disagree. Give one of them.")
     if "PROFILE" in parameters or profile is not None:
         parameters["PROFILE"] = given
-    for name in (parameters.get("PROFILE", "auto"), os.environ.get("COURSE_PROFILE") or "auto"):
+    variable = os.environ.get("COURSE_PROFILE") or "auto"
+    for name, given_by in ((parameters.get("PROFILE", "auto"), ""), (variable, "the variable COURSE_PROFILE")):
         if name != "auto":
-            require(name)
+            require(name, given_by)
     return parameters
 
 

@@ -39,5 +39,5 @@ def show(lessons):
             found[one.path.name] = lint(one.path)
             tell(number)
     broken = sum(print_problems(name, problems) for name, problems in found.items())
-    print(f"{broken} problems" if broken else "The lessons keep their contract.")
+    print(f"{broken} problem{'s' * (broken > 1)}" if broken else "The lessons keep their contract.")
     return 1 if broken else 0

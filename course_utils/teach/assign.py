@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 
+from course_utils.bars import bar
 from course_utils.errors import CourseError
 from course_utils.learn import catalog, passport
 from course_utils.learn.paths import write_atomically
@@ -55,9 +56,11 @@ def assign(lesson, out, options=None, roster=None, own_file=None):
     instructor's own exercises. Raises CourseError for whatever is wrong with one of these.
     """
     out, options = Path(out), options or Options()
-    source, added = own.read(own_file) if own_file else ("", {})
-    plan = _plan(catalog.resolve(lesson), options, tuple(added.values()))
-    own_contract.require(Path(own_file or "").name, plan.own)
+    with bar("reading the exercises, some seconds"):  # most of them import libraries, which tells no steps
+        source, added = own.read(own_file) if own_file else ("", {})
+        plan = _plan(catalog.resolve(lesson), options, tuple(added.values()))
+    if own_file:
+        own_contract.require(Path(own_file).name, plan.own)
     students = _students(roster, plan.deadline) if roster else None
     key_path = out.parent / f"{plan.name}.key"
     _refuse_existing(out, key_path, folder=students is not None)
@@ -178,8 +181,10 @@ def _write_folder(folder, plan, beside, students, secret):
         inside = Path(part) / "zips"
         inside.mkdir()
         names = [f"{plan.name}-{student}.zip" for student in students]
-        for name, student in zip(names, students, strict=True):
-            (inside / name).write_bytes(_zipped(plan, beside, variant(secret, student)))
+        with bar("writing", len(students), "zips") as tell:
+            for number, (name, student) in enumerate(zip(names, students, strict=True)):
+                tell(number)
+                (inside / name).write_bytes(_zipped(plan, beside, variant(secret, student)))
         os.rename(inside, folder)
     return [folder / name for name in names]
 
@@ -205,7 +210,7 @@ def show(made):
     total = sum(one.points for one in made.key.exercises)
     where = first if count == 1 else f"{count} zips in {first.parent}"
     print(f"{where}: {_exercises(made.key)}, {release.counted(total)}. Give it to your students.")
-    print(f"Students install {made.package}: make sure that they can, or give --package.")
+    print(f"Students install {made.package}: make sure that they can, or give --package, as docs/assigning.md shows.")
     print(f"{made.key_path}: the key that grades it. Keep it to yourself, and keep a copy: it cannot be made again.")
 
 

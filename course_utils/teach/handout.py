@@ -38,6 +38,8 @@ def write(lesson, out=None):
     out = Path(out or f"{found.id}.html")
     if out.exists():
         raise CourseError(f"{out} exists. Choose another --out, or move it away.")
+    if not out.parent.is_dir():
+        raise CourseError(f"There is no folder {out.parent}. Make it first, or choose another --out.")
     page = render(found)
     try:
         write_atomically(out, page)

@@ -14,6 +14,7 @@ import linecache
 import re
 import sys
 import textwrap
+import traceback
 import types
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def read(path):
     try:
         source = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CourseError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+        reason = getattr(error, "strerror", None) or error
+        raise CourseError(f"{path} cannot be read: {reason}. Give the path of a Python file.") from None
     found = exercises_in(path.name, source)
     if not found:
         raise CourseError(f"{path} holds no exercise. Write one with @exercise, as docs/assigning.md shows.")
@@ -60,9 +62,12 @@ def exercises_in(name, source):
     try:
         exec(compile(source, file, "exec"), vars(module))
     except SyntaxError as error:
-        raise CourseError(f"{name} is not Python: {error.msg}, line {error.lineno}.") from None
-    except Exception as error:
-        raise CourseError(f"{name} cannot be run: {type(error).__name__}: {error}.") from None
+        raise CourseError(f"{name} is not Python: {error.msg}, line {error.lineno or 'n/a'}. Mend it.") from None
+    except (Exception, SystemExit) as error:
+        lines = [one.lineno for one in traceback.extract_tb(error.__traceback__) if one.filename == file] or ["n/a"]
+        raise CourseError(
+            f"{name} cannot be run: {type(error).__name__}: {error}, line {lines[-1]}. Mend it."
+        ) from None
     found = [one for one in vars(module).values() if isinstance(one, Exercise)]
     ids = [one.id for one in found]
     if len(set(ids)) < len(ids):

@@ -2,7 +2,9 @@
 
 import inspect
 import json
+from itertools import product
 
+from course_utils.bars import bar
 from course_utils.errors import CourseError
 from course_utils.learn import own as carried
 from course_utils.learn import wire
@@ -17,16 +19,10 @@ _CONSTANTS = (0, 1, None, [], "")
 
 def require(file_name, exercises):
     """Raise CourseError with the first rule that one of these exercises breaks, in one sentence."""
-    for exercise in exercises:
-        for rule in (
-            _has_facts,
-            _has_cases,
-            _reference_passes,
-            _stub_is_blank,
-            _mistakes_are_told,
-            _constants,
-            _travels,
-        ):
+    steps = list(product(exercises, _RULES))
+    with bar("trying your exercises", len(steps), "rules") as tell:
+        for number, (exercise, rule) in enumerate(steps):
+            tell(number)
             if problem := rule(exercise):
                 raise CourseError(f"{file_name}: {exercise.id}: {problem}")
 
@@ -106,3 +102,14 @@ def _travels(exercise):
             "nothing else; values are numbers, texts, lists, dicts, arrays and tensors."
         )
     return ""
+
+
+_RULES = (
+    _has_facts,
+    _has_cases,
+    _reference_passes,
+    _stub_is_blank,
+    _mistakes_are_told,
+    _constants,
+    _travels,
+)

@@ -47,7 +47,7 @@ def _package(package, extra):
     try:
         return f"./{wheel.name}{f'[{extra}]' if extra else ''}", {wheel.name: wheel.read_bytes()}
     except OSError as error:
-        raise CourseError(f"The wheel {package} cannot be read: {error.strerror}.") from None
+        raise CourseError(f"The wheel {package} cannot be read: {error.strerror}. Give its path.") from None
 
 
 def _environment(name, spec):

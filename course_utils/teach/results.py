@@ -13,6 +13,7 @@ from course_utils.teach.key import signature
 from course_utils.teach.marks import Mark
 
 FORMAT = 1
+_ADVICE = "Give the .results.json that lies beside the table."
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,9 @@ def read(path, key):
     """
     content = _load(path)
     if content.get("format") != FORMAT:
-        raise CourseError(f"{path} is not a results file of `course grade`, or one of another version.")
+        raise CourseError(
+            f"{path} is not a results file of `course grade`, or one of another version. Choose another --out."
+        )
     if content.get("release") != key.release_id:
         raise CourseError(f"{path} belongs to another release. Choose another --out, or the key of that release.")
     if not is_valid(content, key):
@@ -98,9 +101,9 @@ def _load(path):
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise CourseError(f"{path} cannot be read: {error.strerror}.") from None
+        raise CourseError(f"{path} cannot be read: {error.strerror}. {_ADVICE}") from None
     except (ValueError, RecursionError):
-        raise CourseError(f"{path} is not a results file: it is not JSON.") from None
+        raise CourseError(f"{path} is not a results file: it is not JSON. {_ADVICE}") from None
     return content if isinstance(content, dict) else {}
 
 
@@ -169,7 +172,7 @@ def verify(path, key):
     """
     content = _load(path)
     if content.get("format") != FORMAT:
-        return False, f"{path} is not a results file of `course grade`, or one of another version."
+        return False, f"{path} is not a results file of `course grade`, or one of another version. {_ADVICE}"
     if content.get("release") != key.release_id:
         return False, f"{path} belongs to another release than this key."
     if not is_valid(content, key):

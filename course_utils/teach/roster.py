@@ -87,7 +87,7 @@ def _rows(path, needed, others):
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise CourseError(f"{path} cannot be read: {error.strerror}.") from None
+        raise CourseError(f"{path} cannot be read: {error.strerror}. Give the path of a CSV file.") from None
     except UnicodeDecodeError:
         raise CourseError(f"{path} is not in UTF-8. Save it as “CSV UTF-8”.") from None
     head = text.partition("\n")[0]

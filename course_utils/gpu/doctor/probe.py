@@ -1,7 +1,8 @@
 """Real work on the device, in a process of its own: `python -m course_utils.gpu.doctor.probe`.
 
 It prints one JSON object a line, one before and one after each piece of work, so that the reader
-knows what a crash or a hang interrupted. Without a usable card the same work runs on the CPU.
+knows what a crash or a hang interrupted, and how many pieces there are. Without a usable card the
+same work runs on the CPU.
 """
 
 import json
@@ -23,13 +24,15 @@ def main():
     torch, setup = open_torch()
     say("torch", **setup)
     on = Device(torch, setup["device"])
+    measures = list(speeds(on))
+    say("count", steps=1 + on.is_card + len(CHECKS) + len(measures))
     if on.is_card:
         say("start", name="open the card")
         say("card", **describe_card(torch))
     for name, work in CHECKS.items():
         say("start", name=name)
         say("check", name=name, **attempt(work, on))
-    for name, unit, measure in speeds(on):
+    for name, unit, measure in measures:
         say("start", name=name)
         say("speed", name=name, unit=unit, value=measured(measure))
     if on.is_card:

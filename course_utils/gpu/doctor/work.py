@@ -6,8 +6,11 @@ import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+from course_utils.bars import bar
 
 TIMEOUT_SECONDS = 90  # the first touch of a card may compile kernels; a healthy machine needs a tenth of it
 
@@ -77,17 +80,36 @@ def start():
 
 def collect(child, timeout_seconds=TIMEOUT_SECONDS):
     """Wait for the child and turn its lines into `Work`; a hang is ended and told as "timed out"."""
+    lines, child.stdout = child.stdout, None  # so that `communicate` waits for the rest and leaves them to us
+    with ThreadPoolExecutor(1) as pool, lines, bar("examining", unit="checks") as tell:
+        ending = pool.submit(_end, child, timeout_seconds)
+        try:
+            printed = "".join(_told(lines, tell))
+        except BaseException:  # the reader has pressed Ctrl-C
+            child.kill()
+            raise
+    complaint, timed_out = ending.result()
+    return read(printed, complaint, None if timed_out else child.returncode)
+
+
+def _end(child, timeout_seconds):
+    """The child's stderr, and whether it had to be killed."""
     try:
-        printed, complaint = child.communicate(timeout=timeout_seconds)
-        timed_out = False
+        return child.communicate(timeout=timeout_seconds)[1], False
     except subprocess.TimeoutExpired:
         child.kill()
-        printed, complaint = child.communicate()
-        timed_out = True
-    except BaseException:  # the reader has pressed Ctrl-C
-        child.kill()
-        raise
-    return read(printed, complaint, None if timed_out else child.returncode)
+        return child.communicate()[1], True
+
+
+def _told(lines, tell):
+    """The child's lines; `tell` is told how many pieces of work are done, and of how many once the child has said it."""
+    begun, total = 0, None
+    for line in lines:
+        for record in _records(line):
+            begun += record.get("kind") == "start"
+            total = record.get("steps", total)
+            tell(max(0, begun - 1), total)
+        yield line
 
 
 def read(printed, complaint, status):

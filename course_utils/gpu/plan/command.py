@@ -25,13 +25,24 @@ def run(given, vram_of, slim=False):
         raise CourseError(f"--{' and --'.join(tasks)} exclude one another: give one of them.")
     if tasks:
         options["task"] = tasks[0]
-    for name in ("desktop_gib", "context_mib", *SIZES):  # 0 is a value, which the request judges
+    for name in ("cap", "desktop_gib", "context_mib", *SIZES):  # 0 is a value, which the request judges
         if given[name] is not None:
             options[name] = given[name]
     model, line = given["model"], None
     if LESSON.fullmatch(model):
         line = of_lesson(model, vram_of(model))
-    answer(model, line, given["as_json"], given["largest"], slim, **options)
+    try:
+        answer(model, line, given["as_json"], given["largest"], slim, **options)
+    except CourseError as error:
+        raise CourseError(as_typed(str(error))) from error
+
+
+def as_typed(message):
+    """A message on `batch=0` or `cap(9)`, which a notebook may show, as one on `--batch 0` and `--cap 9`."""
+    names = "|".join(one.name for one in fields(Request)[1:])
+    message = re.sub(r"\bcap\(([^)]*)\)", r"--cap \1", message)
+    typed = re.compile(rf"\b({names})=('[^']*'|[\w.+-]*\w)")
+    return typed.sub(lambda found: f"--{found[1].replace('_', '-')} {found[2].strip(chr(39))}", message)
 
 
 def answer(model, lesson_plan=None, as_json=False, largest=None, slim=False, **options):
@@ -41,8 +52,7 @@ def answer(model, lesson_plan=None, as_json=False, largest=None, slim=False, **o
     """
     started = time.perf_counter()
     request = parse(lesson_plan).but(**options) if lesson_plan else Request(model, **options)
-    with bar(f"tracing {model}, some seconds"):
-        plan, found, value, imported = _planned(request, largest, slim)
+    plan, found, value, imported = _planned(request, largest, slim)
     seconds = time.perf_counter() - started
     if as_json:
         import json
@@ -58,14 +68,14 @@ def answer(model, lesson_plan=None, as_json=False, largest=None, slim=False, **o
 def _planned(request, largest, slim):
     """The plan, its remedies, the largest value that fits (None unless asked for), and what was imported."""
     preset = presets.find(request.model)
-    imported = imports.bring(preset, request, slim)
-    target = card.target(request, history.context() or card.measured())
     with warnings.catch_warnings(), tracing.quiet(imports.REGRETS):
         warnings.simplefilter("ignore")
+        with bar(f"tracing {request.model}, some seconds"):  # importing takes most of them, and tells no steps
+            imported = imports.bring(preset, request, slim)
+            target = card.target(request, history.context() or card.measured())
+            plan = verdict.plan(request, target) if largest is None else None
         value = None
-        if largest is None:
-            plan = verdict.plan(request, target)
-        else:
+        if largest is not None:
             value, plan = search.largest(largest, request, target)
         return plan, remedies.find(request, plan), value, imported
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from itertools import combinations
 
+from course_utils.bars import bar
 from course_utils.errors import CourseError
 from course_utils.gpu.plan import gguf, presets, verdict
 
@@ -30,8 +31,17 @@ def find(request, plan):
     """
     if plan.verdict == verdict.FITS:
         return []
+    changes = list(candidates(request))
+    with bar("trying what would make it fit", len(changes), "changes") as tell:
+        found, tried = _singles(request, plan, changes, tell)
+    return found or _pairs(request, plan, tried)
+
+
+def _singles(request, plan, several, tell):
+    """The first remedies of one change, and (words, changes, plan) of every change that saves something."""
     found, tried = [], {}
-    for text, changes in candidates(request):
+    for number, (text, changes) in enumerate(several):
+        tell(number)
         kind = frozenset(changes)  # of several batches, say, the first that fits
         if any(kind == frozenset(name for name, _ in one.options) for one in found):
             continue
@@ -42,8 +52,8 @@ def find(request, plan):
         if better(made, plan):
             found.append(_remedy(request, plan, text, changes, made))
         if len(found) == ENOUGH:
-            return found
-    return found or _pairs(request, plan, list(tried.values()))
+            break
+    return found, list(tried.values())
 
 
 def better(made, plan):
@@ -53,16 +63,22 @@ def better(made, plan):
 
 def _pairs(request, plan, tried):
     found, missing = [], plan.process_bytes - plan.target.budget_bytes
-    for (text, changes, made), (other, more, its) in combinations(tried, 2):
-        saved = 2 * plan.process_bytes - made.process_bytes - its.process_bytes
-        if set(changes) & set(more) or saved < missing / 2:
-            continue
-        both = _planned(request, changes | more, plan.target)
-        if both and better(both, plan):
-            found.append(_remedy(request, plan, f"{text}, and {other}", changes | more, both))
-        if len(found) == ENOUGH:
-            break
+    several = [pair for pair in combinations(tried, 2) if _may_do(*pair, plan.process_bytes, missing)]
+    with bar("trying two changes at once", len(several), "pairs") as tell:
+        for number, ((text, changes, _), (other, more, _)) in enumerate(several):
+            tell(number)
+            both = _planned(request, changes | more, plan.target)
+            if both and better(both, plan):
+                found.append(_remedy(request, plan, f"{text}, and {other}", changes | more, both))
+            if len(found) == ENOUGH:
+                break
     return found
+
+
+def _may_do(one, other, process_bytes, missing_bytes):
+    """Whether two changes go together and may save enough; `one` and `other` are (words, changes, plan)."""
+    saved = 2 * process_bytes - one[2].process_bytes - other[2].process_bytes
+    return not set(one[1]) & set(other[1]) and saved >= missing_bytes / 2
 
 
 def _remedy(request, plan, text, changes, made):

@@ -1,5 +1,6 @@
 """The largest batch, context or rank that fits, by bisection over plans."""
 
+from course_utils.bars import bar
 from course_utils.errors import CourseError
 from course_utils.gpu.plan import verdict
 from course_utils.gpu.plan.request import GROWING
@@ -25,17 +26,25 @@ def largest(name, request, target):
             made[count] = _at(name, request, target, count * STEP[name])
         return made[count] is not None and made[count].verdict == verdict.FITS
 
-    if not fits(1):
-        raise CourseError(f"Not even {name} {STEP[name]} fits on {target.name}. Leave --max out to see remedies.")
-    top = LIMIT[name] // STEP[name]
+    with bar(f"looking for the largest {name}", unit="plans") as tell:
+        if not fits(1):
+            raise CourseError(f"Not even {name} {STEP[name]} fits on {target.name}. Leave --max out to see remedies.")
+        found = bisected(fits, LIMIT[name] // STEP[name], lambda more: tell(len(made), more and len(made) + more))
+    return found * STEP[name], made[found]
+
+
+def bisected(fits, top, left):
+    """The largest count up to `top` that fits, as 1 does; `left` is told how many are still to try, None while doubling."""
     low = high = 1
     while high < top and fits(min(2 * high, top)):
         low = high = min(2 * high, top)
+        left(None)
     high = min(2 * high, top)
     while high - low > 1:
+        left((high - low - 1).bit_length())
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
-    return low * STEP[name], made[low]
+    return low
 
 
 def _at(name, request, target, value):

@@ -11,10 +11,10 @@ def traced(request, preset, chip):
     """The `Traced` training or inference step; raises CourseError for options that such a network has no use for."""
     import torch
 
-    tracing.only_for(request, preset.name, *_UNUSED)
+    kind = preset.config["model_type"]
+    tracing.only_for(request, preset.name, *_UNUSED, *(("size",) if kind == "minigpt" else ("seq", "context")))
     if request.task not in ("train", "inference"):
         raise CourseError(f"--{request.task} is for transformers models; give --train for {preset.name}.")
-    kind = preset.config["model_type"]
     with torch.device("meta"):
         maker = {"torchvision": _classifier, "yolo": _detector, "dcgan": _gan, "minigpt": _language}[kind]
         models, batch, loss, note = maker(request, preset.config)
