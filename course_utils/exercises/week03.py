@@ -27,9 +27,9 @@ def _(rng):
     yield Case((torch.zeros(3, 10, dtype=torch.float64), torch.tensor([0, 4, 9])), note="all logits equal: log 10")
     z, y = torch.from_numpy(rng.normal(0, 2, size=(6, 10))), torch.from_numpy(rng.integers(10, size=6))
     yield Case((z, y), note="six pictures, ordinary logits")
-    yield Case((z[:1, :3], torch.tensor([2])), note="one picture, three classes")
-    huge = torch.tensor([[1e4, 0.0, -1e4], [0.0, 1e4, 5e3], [-1e4, 0.0, -5e3]], dtype=torch.float64)
-    yield Case((huge, torch.tensor([1, 1, 1])), note="two pictures' largest logit is 10,000, the third's 0")
+    yield Case((z[:1, :3], z[:1, :3].argmin(dim=1)), note="one picture of the least likely of three classes")
+    huge, ones = torch.tensor([[1e4, 0, -1e4], [0, 1e4, 5e3], [-1e4, 0, -5e3]]).double(), torch.tensor([1, 1, 1])
+    yield Case((huge, ones), note="two pictures' largest logit is 10,000, the third's 0")
 
 
 @cross_entropy.drive

@@ -187,9 +187,9 @@ def grad_cam(A, G):
 
 @grad_cam.cases
 def _(rng):
-    spot = np.zeros((1, 2, 2))
-    spot[0, 0, 1] = 3.0
-    yield Case((spot, np.full((1, 2, 2), 0.5)), note="one channel that fires in one corner")
+    spots = np.zeros((2, 2, 2))
+    spots[0, 0, 1] = spots[1, 1, 0] = 3.0
+    yield Case((spots, np.full((2, 2, 2), 0.5) * [[[1]], [[-1]]]), note="a channel for the class and one against it")
     for channels, side in ((3, 2), (6, 4)):
         A = np.maximum(rng.normal(0.5, 1, size=(channels, side, side)), 0)
         yield Case((A, rng.normal(size=A.shape)), note=f"{channels} channels of {side} × {side} places")
